@@ -1,0 +1,2 @@
+#![no_std]
+//! What igmpd's kernel programs and userspace share.

@@ -1,0 +1,1 @@
+//! What igmpd and igmpctl say to each other over the control socket.

@@ -1,0 +1,2 @@
+//! igmpctl.
+fn main() {}

@@ -1,0 +1,2 @@
+//! igmpd.
+fn main() {}

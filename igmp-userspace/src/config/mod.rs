@@ -1,0 +1,1 @@
+//! Configuration: file or flags -> validated [`Config`].

@@ -1,0 +1,1 @@
+//! Memberships x roles -> flows and replication sets; pure.

@@ -1,0 +1,1 @@
+//! The world: BPF maps, netlink, sockets, the event loop.

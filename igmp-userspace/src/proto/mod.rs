@@ -1,0 +1,84 @@
+//! The IGMP router, sans I/O: no socket, no clock, no map.
+//!
+//! State changes only through [`Router::handle_input`] and [`Router::handle_timeout`]; effects only through
+//! [`Router::poll_output`]; the caller sleeps until [`Router::poll_timeout`]. After each call that changes state the
+//! caller drains the outputs to `None`.
+
+mod params;
+mod time;
+
+pub use params::InterfaceParams;
+pub use time::Instant;
+
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+
+use crate::wire;
+
+/// Kernel interface index. A device that is deleted and created again comes back with another one.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct IfIndex(pub u32);
+
+/// INCLUDE or EXCLUDE (RFC 9776 section 3.1).
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum FilterMode {
+    /// Only the listed sources.
+    Include,
+    /// All but the listed sources.
+    Exclude,
+}
+
+/// What happened in the world.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A downstream interface is up and has an address; sent again when its addresses or parameters change.
+    /// The first one starts the querier (startup queries at once); a later one keeps the memberships.
+    InterfaceReady {
+        /// Which one.
+        interface: IfIndex,
+        /// Timers and versions.
+        params: InterfaceParams,
+        /// Its addresses with prefix lengths, primary first; never empty. Queries come from the first.
+        addresses: Vec<Ipv4Net>,
+        /// Sources accepted beyond `addresses` (`alt_subnets`).
+        alt_subnets: Vec<Ipv4Net>,
+    },
+    /// A downstream interface went down, lost its address or was deleted: its state is cleared.
+    InterfaceGone {
+        /// Which one.
+        interface: IfIndex,
+    },
+    /// An IGMP packet came in on `interface`, as `wire` judged it.
+    Received {
+        /// The interface the packet came in on.
+        interface: IfIndex,
+        /// The message, or why it is not one.
+        packet: Result<wire::Received, wire::Error>,
+    },
+    /// Messages were lost between the kernel and us: ask again on every interface so that state heals.
+    MessagesLost,
+}
+
+/// What the world must do.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Output {
+    /// Send `message` out of `interface` (TTL 1, TOS 0xc0 and Router Alert are `wire`'s business).
+    Transmit {
+        /// Where to.
+        interface: IfIndex,
+        /// IPv4 source.
+        source: Ipv4Addr,
+        /// IPv4 destination, from which the link-layer address follows.
+        destination: Ipv4Addr,
+        /// The message.
+        message: wire::Repr,
+    },
+    /// The reception state of `group` on `interface` may have changed: recompute its flows.
+    MembershipChanged {
+        /// Where.
+        interface: IfIndex,
+        /// Which group.
+        group: Ipv4Addr,
+    },
+}
