@@ -1,1 +1,22 @@
-//! Test world.
+//! igmpd's test world: network namespaces, real kernel hosts, captures, the real daemon.
+//!
+//! Everything here is a value that cleans up after itself when dropped, a panic included, and has a name of its own, so
+//! that tests run in parallel. Helpers panic rather than return errors: a test wants the backtrace.
+
+#![allow(
+    clippy::must_use_candidate,
+    reason = "helpers are called as much for what they check as for what they return"
+)]
+
+pub mod capture;
+pub mod daemon;
+pub mod frame;
+pub mod host;
+pub mod igmp;
+pub mod netns;
+pub mod scratch;
+pub mod stream;
+mod sys;
+pub mod topology;
+pub mod tshark;
+pub mod wait;

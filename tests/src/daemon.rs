@@ -1,0 +1,273 @@
+//! The real igmpd and igmpctl, in a namespace.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::Duration;
+use std::{env, thread};
+
+use serde_json::Value;
+
+use crate::netns::Namespace;
+use crate::scratch::ScratchDir;
+use crate::sys;
+use crate::wait::wait_until;
+
+/// Loading and attaching takes well under a second; the rest is for a machine busy with other tests.
+const START_TIMEOUT: Duration = Duration::from_secs(20);
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A running igmpd. Dropping it kills it; its log is printed when the test fails.
+#[must_use = "dropping it kills igmpd"]
+pub struct Daemon {
+    process: Child,
+    scratch: ScratchDir,
+}
+
+impl Daemon {
+    /// Starts igmpd in `gateway` with this configuration and returns once it says `ready`.
+    ///
+    /// # Panics
+    /// With its log, when it ends or stays silent instead.
+    #[track_caller]
+    pub fn start(gateway: &Namespace, config: &str) -> Self {
+        let scratch = ScratchDir::new();
+        let path = |name: &str| scratch.path().join(name);
+        fs::write(path("igmpd.toml"), config).expect("the scratch directory is writable");
+        let create =
+            |name: &str| File::create(path(name)).expect("the scratch directory is writable");
+
+        let mut command = Command::new(igmpd());
+        command
+            .arg("--config")
+            .arg(path("igmpd.toml"))
+            .arg("--control-socket")
+            .arg(path("control.sock"))
+            .args(["--log-level", "debug"])
+            .stdin(Stdio::null())
+            .stdout(create("stdout"))
+            .stderr(create("stderr"));
+        let process = gateway
+            .enter(|| command.spawn())
+            .expect("igmpd is executable");
+        let mut daemon = Self { process, scratch };
+        wait_until("igmpd to be ready", START_TIMEOUT, || {
+            let ended = daemon.process.try_wait().expect("igmpd is our child");
+            assert!(
+                ended.is_none(),
+                "igmpd ended instead of getting ready: {}",
+                ended.unwrap_or_default()
+            );
+            daemon
+                .read("stdout")
+                .lines()
+                .any(|line| line == "ready")
+                .then_some(())
+        });
+        daemon
+    }
+
+    /// Runs `igmpctl --json` with these arguments and returns what it prints.
+    #[track_caller]
+    pub fn ctl(&self, arguments: &[&str]) -> Value {
+        let output = self.ctl_output(&[&["--json"], arguments].concat());
+        assert!(
+            output.status.success(),
+            "igmpctl {}: {}",
+            arguments.join(" "),
+            describe(&output)
+        );
+        serde_json::from_slice(&output.stdout).expect("igmpctl --json prints JSON")
+    }
+
+    /// Runs igmpctl with these arguments and returns how that went.
+    pub fn ctl_output(&self, arguments: &[&str]) -> Output {
+        igmpctl_at(&self.control_socket(), arguments)
+    }
+
+    /// Where it listens.
+    pub fn control_socket(&self) -> PathBuf {
+        self.scratch.path().join("control.sock")
+    }
+
+    /// The value of a counter, summed over the interfaces.
+    ///
+    /// # Panics
+    /// When there is no such counter.
+    #[track_caller]
+    pub fn counter(&self, name: &str) -> u64 {
+        let counters = self.ctl(&["show", "counters"]);
+        let matching: Vec<u64> = rows(&counters)
+            .iter()
+            .filter(|row| row["name"] == name)
+            .map(|row| row["value"].as_u64().expect("a count"))
+            .collect();
+        assert!(
+            !matching.is_empty(),
+            "no counter is called {name}: {counters:#}"
+        );
+        matching.iter().sum()
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        self.read("stderr")
+    }
+
+    /// Panics, with the log, when it no longer runs.
+    #[track_caller]
+    pub fn assert_running(&mut self) {
+        let ended = self.process.try_wait().expect("igmpd is our child");
+        assert!(
+            ended.is_none(),
+            "igmpd ended: {}",
+            ended.unwrap_or_default()
+        );
+    }
+
+    /// Resident memory in bytes.
+    pub fn resident_memory(&self) -> u64 {
+        let status =
+            fs::read_to_string(format!("/proc/{}/status", self.process.id())).expect("igmpd runs");
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .expect("a process has memory");
+        let kibibytes: u64 = line
+            .trim()
+            .trim_end_matches(" kB")
+            .parse()
+            .expect("a number of kB");
+        kibibytes * 1024
+    }
+
+    /// Asks it to end (SIGTERM) and returns how it did.
+    #[track_caller]
+    pub fn stop(mut self) -> ExitStatus {
+        sys::kill(self.process.id(), libc::SIGTERM).expect("igmpd is our child");
+        wait_until("igmpd to end after SIGTERM", STOP_TIMEOUT, || {
+            self.process.try_wait().expect("igmpd is our child")
+        })
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.scratch.path().join(name)).unwrap_or_default()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        if thread::panicking() {
+            eprintln!("igmpd's log:\n{}", self.log());
+        }
+    }
+}
+
+/// Runs igmpd in a namespace until it ends by itself: for command lines that it must refuse.
+///
+/// # Panics
+/// When it does not end.
+#[track_caller]
+pub fn run_igmpd(namespace: &Namespace, arguments: &[&str]) -> Output {
+    let mut command = Command::new(igmpd());
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut process = KilledOnDrop(
+        namespace
+            .enter(|| command.spawn())
+            .expect("igmpd is executable"),
+    );
+    let status = wait_until(
+        &format!("igmpd {} to end", arguments.join(" ")),
+        START_TIMEOUT,
+        || process.0.try_wait().expect("igmpd is our child"),
+    );
+    // It has ended: what it printed, a few lines, is in the pipes.
+    let read = |pipe: Option<&mut dyn Read>| {
+        let mut bytes = Vec::new();
+        pipe.expect("piped")
+            .read_to_end(&mut bytes)
+            .expect("a pipe is readable");
+        bytes
+    };
+    let stdout = read(process.0.stdout.as_mut().map(|pipe| pipe as &mut dyn Read));
+    let stderr = read(process.0.stderr.as_mut().map(|pipe| pipe as &mut dyn Read));
+    Output {
+        status,
+        stdout,
+        stderr,
+    }
+}
+
+struct KilledOnDrop(Child);
+
+impl Drop for KilledOnDrop {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Runs igmpctl against the daemon that listens at `socket`.
+pub fn igmpctl_at(socket: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(program("IGMPCTL_BIN", "igmpctl"));
+    command
+        .arg("--socket")
+        .arg(socket)
+        .args(arguments)
+        .output()
+        .expect("igmpctl is executable")
+}
+
+/// How a process ended, for a panic's message.
+pub fn describe(output: &Output) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    format!(
+        "{}\n{}{}",
+        output.status,
+        text(&output.stdout),
+        text(&output.stderr)
+    )
+}
+
+/// The rows of an `igmpctl --json show`.
+///
+/// # Panics
+/// When it is not an array.
+pub fn rows(shown: &Value) -> &[Value] {
+    shown.as_array().expect("a show prints an array")
+}
+
+fn igmpd() -> PathBuf {
+    program("IGMPD_BIN", "igmpd")
+}
+
+/// The binary that the variable names, or else the one that cargo built beside this executable.
+fn program(variable: &str, name: &str) -> PathBuf {
+    let path = env::var_os(variable).map_or_else(
+        || {
+            let executable = env::current_exe().expect("Linux knows it");
+            let directory = executable.parent().expect("a file is in a directory");
+            // cargo puts test executables into `deps`.
+            let directory = if directory.ends_with("deps") {
+                directory.join("..")
+            } else {
+                directory.to_owned()
+            };
+            directory.join(name)
+        },
+        PathBuf::from,
+    );
+    assert!(
+        path.exists(),
+        "{} is not there: run `cargo build -p igmp-userspace --bins` first",
+        path.display()
+    );
+    path
+}
