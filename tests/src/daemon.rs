@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Read;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
@@ -45,6 +46,8 @@ impl Daemon {
             .arg("--control-socket")
             .arg(path("control.sock"))
             .args(["--log-level", "debug"])
+            // Ctrl-C is for the lab, which stops igmpd itself.
+            .process_group(0)
             .stdin(Stdio::null())
             .stdout(create("stdout"))
             .stderr(create("stderr"));

@@ -13,6 +13,7 @@ pub mod daemon;
 pub mod frame;
 pub mod host;
 pub mod igmp;
+pub mod lab;
 pub mod netns;
 pub mod scratch;
 pub mod stream;
