@@ -6,6 +6,7 @@
 
 pub mod routes;
 pub mod sets;
+pub mod sources;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Ipv4Addr;
