@@ -126,4 +126,6 @@ pub fn emit(source: Ipv4Addr, destination: Ipv4Addr, message: &Repr) -> Bytes {
 }
 
 #[cfg(test)]
+mod captured;
+#[cfg(test)]
 mod tests;

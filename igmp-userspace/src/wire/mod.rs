@@ -1,7 +1,7 @@
 //! Bytes <-> meaning, for the messages of IGMPv1 (RFC 1112), IGMPv2 (RFC 2236) and IGMPv3 (RFC 9776).
 //!
 //! ```text
-//! frame payload --ipv4::parse--> igmp::Packet (a checked view) --Repr::parse--> Repr (a meaning)
+//! frame payload --ipv4::parse--> Packet (a checked view) --Repr::parse--> Repr (a meaning)
 //! IPv4 packet   <--ipv4::emit--------------------------------------------------- Repr, from split
 //! ```
 //!
@@ -15,14 +15,18 @@ mod checksum;
 mod display;
 mod float_code;
 mod group_record;
-mod igmp;
 pub mod ipv4;
 mod octets;
+mod packet;
+mod repr;
 mod split;
+#[cfg(test)]
+mod strategies;
 
 pub use checksum::internet_checksum;
 pub use group_record::{GroupRecord, RecordType, RecordView};
-pub use igmp::{Packet, Query, Repr};
+pub use packet::Packet;
+pub use repr::{Query, Repr};
 pub use split::split;
 
 /// 224.0.0.1, where General Queries go (RFC 9776 section 4.1.12).

@@ -1,7 +1,7 @@
 //! Messages too large for a link's MTU become several.
 
 use super::group_record::{self, GroupRecord, RecordType};
-use super::igmp::{QUERY_V3_LEN, REPORT_V3_LEN};
+use super::packet::{QUERY_V3_LEN, REPORT_V3_LEN};
 use super::{Query, Repr, ipv4};
 
 /// Every IPv4 link carries packets of this many octets (RFC 791 section 3.2).
