@@ -136,6 +136,12 @@ impl Fib {
         self.flows.iter().map(|(id, flow)| (*id, *flow))
     }
 
+    /// How many flows are installed.
+    #[must_use]
+    pub fn flow_count(&self) -> usize {
+        self.flows.len()
+    }
+
     /// What `set` replicates to; empty for `None`.
     #[must_use]
     pub fn outputs(&self, set: Option<SetId>) -> &[IfIndex] {

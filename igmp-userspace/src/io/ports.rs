@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
-use igmp_common::maps::{Mac, PORT_UPSTREAM, Port};
+use anyhow::{Context, Result, ensure};
+use igmp_common::maps::{MAX_PORTS, Mac, PORT_UPSTREAM, Port};
 use igmp_common::police::Rate;
 use ipnet::Ipv4Net;
 use tracing::{info, warn};
@@ -87,11 +87,10 @@ pub struct Ports {
 
 impl Ports {
     /// The interfaces of a configuration, none attached; `disabled` ones are left out.
-    #[must_use]
-    pub fn new(interfaces: Vec<InterfaceConfig>, igmp_rate: Rate) -> Self {
-        let enabled = interfaces
-            .into_iter()
-            .filter(|interface| interface.role != Role::Disabled);
+    pub fn new(interfaces: Vec<InterfaceConfig>, igmp_rate: Rate) -> Result<Self> {
+        let is_enabled = |interface: &InterfaceConfig| interface.role != Role::Disabled;
+        let enabled_count = interfaces.iter().filter(|i| is_enabled(i)).count();
+        let enabled = interfaces.into_iter().filter(is_enabled);
         let port = |(config, slot)| ConfiguredPort {
             config,
             slot,
@@ -100,11 +99,17 @@ impl Ports {
             address_lost: None,
             running: None,
         };
-        Self {
-            ports: enabled.zip(1..).map(port).collect(),
+        let ports: Vec<_> = enabled.zip(1..MAX_PORTS).map(port).collect();
+        ensure!(
+            ports.len() == enabled_count,
+            "{enabled_count} interfaces configured, at most {} are possible",
+            MAX_PORTS - 1
+        );
+        Ok(Self {
+            ports,
             igmp_rate,
             sources: BTreeMap::new(),
-        }
+        })
     }
 
     /// The interfaces in the order of the configuration.
