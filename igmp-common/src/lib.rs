@@ -1,2 +1,17 @@
+//! What igmpd's kernel programs and userspace share: the frame parser, checksums, the IGMP policer, the layout of
+//! every map key and value, and the names of the counters.
+//!
+//! The parser is generic over a byte source ([`Octets`]): the code the kernel runs is the code that host tests and the
+//! fuzzer run. Map types are `repr(C)` without padding and their sizes are asserted at compile time. Addresses are
+//! kept as the four bytes of the wire, so nothing here has a byte order to get wrong.
+
 #![no_std]
-//! What igmpd's kernel programs and userspace share.
+
+pub mod checksum;
+pub mod counters;
+pub mod frame;
+pub mod maps;
+pub mod police;
+
+pub use counters::Counter;
+pub use frame::Octets;

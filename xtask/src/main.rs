@@ -1,2 +1,15 @@
-//! The project's own commands.
-fn main() {}
+//! `cargo xtask`: the project's own commands. `cargo xtask --help` lists them.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    match xtask::commands::Cli::parse().run() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,1 +1,377 @@
 //! Memberships x roles -> flows and replication sets; pure.
+//!
+//! [`Fib`] keeps what is installed in the kernel maps and turns a group's new membership into the shortest list of
+//! [`Change`]s. Output lists that are equal share one replication set, reference counted by [`sets::Sets`], so that most
+//! joins cost one map write. [`routes`] says what should be installed.
+
+pub mod routes;
+pub mod sets;
+pub mod sources;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::Ipv4Addr;
+use std::ops::Bound;
+
+use crate::proto::IfIndex;
+use routes::{Member, Outputs};
+use sets::{SetId, Sets};
+
+/// Names a flow: `source` `None` is (*,G).
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct FlowId {
+    /// Multicast group.
+    pub group: Ipv4Addr,
+    /// One source, or any without a flow of its own.
+    pub source: Option<Ipv4Addr>,
+}
+
+/// A flow as the kernel has it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Flow {
+    /// Set for packets that come from the upstream interface; `None` = no outputs.
+    pub from_upstream: Option<SetId>,
+    /// Set for packets that come from a downstream interface; `None` = no outputs.
+    pub from_downstream: Option<SetId>,
+    /// Index of its packet and byte counts.
+    pub stats: u32,
+}
+
+/// One write to the kernel maps. Applied in the order given, a packet never sees a flow half done.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Change {
+    /// Put `outputs` into the spare set `set`.
+    FillSet {
+        /// A set no flow names yet.
+        set: SetId,
+        /// What it will replicate to.
+        outputs: Outputs,
+    },
+    /// Take `outputs` out of `set`, which no packet can see any more.
+    ClearSet {
+        /// A retired set.
+        set: SetId,
+        /// What it holds.
+        outputs: Outputs,
+    },
+    /// Install or replace a flow.
+    PutFlow(FlowId, Flow),
+    /// Remove a flow.
+    DeleteFlow(FlowId),
+    /// Say whether any (S,G) flow exists.
+    SourceSpecific(bool),
+    /// Zero the counts at this index, which no flow uses any more.
+    ResetStats(u32),
+}
+
+/// Why a flow that should be there is not.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
+pub enum Refusal {
+    /// The flow table is full.
+    #[error("flow table full (max_flows)")]
+    TableFull,
+    /// No spare replication set of a sufficient size; more are being made.
+    #[error("no spare replication set")]
+    NoSpareSet,
+    /// More outputs than the largest replication set holds.
+    #[error("more outputs than a replication set holds")]
+    TooManyOutputs,
+}
+
+/// What [`Fib::end_grace`] may reuse: everything retired before the grace period began.
+#[derive(Debug, Default, Eq, PartialEq)]
+pub struct Retired {
+    sets: Vec<SetId>,
+    stats: Vec<u32>,
+}
+
+/// The forwarding table as userspace knows it. The kernel maps are a cache of it.
+#[derive(Debug)]
+pub struct Fib {
+    upstream: Option<IfIndex>,
+    max_flows: u32,
+    flows: BTreeMap<FlowId, Flow>,
+    source_specific: usize,
+    sets: Sets,
+    free_stats: Vec<u32>,
+    fresh_stats: u32,
+    retired: Retired,
+    /// Groups whose flows were refused, to be computed again when there is room.
+    refused: BTreeSet<Ipv4Addr>,
+    changes: VecDeque<Change>,
+}
+
+impl Fib {
+    /// An empty table of at most `max_flows` flows.
+    #[must_use]
+    pub fn new(max_flows: u32) -> Self {
+        Self {
+            upstream: None,
+            max_flows,
+            flows: BTreeMap::new(),
+            source_specific: 0,
+            sets: Sets::new(),
+            free_stats: Vec::new(),
+            fresh_stats: 0,
+            retired: Retired::default(),
+            refused: BTreeSet::new(),
+            changes: VecDeque::new(),
+        }
+    }
+
+    /// Sets the interface that packets from downstream also go to (RFC 4605 section 4.1). The caller then updates each
+    /// of [`Self::groups`].
+    pub fn set_upstream(&mut self, upstream: Option<IfIndex>) {
+        self.upstream = upstream;
+    }
+
+    /// Groups that have a flow or were refused one.
+    #[must_use]
+    pub fn groups(&self) -> BTreeSet<Ipv4Addr> {
+        let installed = self.flows.keys().map(|flow| flow.group);
+        installed.chain(self.refused.iter().copied()).collect()
+    }
+
+    /// The flows and where they go, in order.
+    pub fn flows(&self) -> impl Iterator<Item = (FlowId, Flow)> {
+        self.flows.iter().map(|(id, flow)| (*id, *flow))
+    }
+
+    /// How many flows are installed.
+    #[must_use]
+    pub fn flow_count(&self) -> usize {
+        self.flows.len()
+    }
+
+    /// What `set` replicates to; empty for `None`.
+    #[must_use]
+    pub fn outputs(&self, set: Option<SetId>) -> &[IfIndex] {
+        set.map_or(&[], |set| self.sets.outputs(set))
+    }
+
+    /// The replication sets.
+    #[must_use]
+    pub fn sets(&self) -> &Sets {
+        &self.sets
+    }
+
+    /// Brings the flows of `group` in line with its `members`. What cannot be installed is refused, remembered and
+    /// returned; the flows that are installed stay as they are.
+    pub fn update_group(&mut self, group: Ipv4Addr, members: &[Member]) -> Result<(), Refusal> {
+        self.refused.remove(&group);
+        let wanted = routes::flows(members);
+        let stale: Vec<FlowId> = self
+            .flows_of(group)
+            .filter(|id| !wanted.contains_key(&id.source))
+            .collect();
+        let mut result = Ok(());
+        // Sources first: the (*,G) flow must not carry for an instant what a source's own flow keeps back.
+        for (source, outputs) in wanted.iter().rev() {
+            let id = FlowId {
+                group,
+                source: *source,
+            };
+            if let Err(refusal) = self.install(id, outputs) {
+                self.refused.insert(group);
+                result = Err(refusal);
+                break;
+            }
+        }
+        // And (*,G) first when they go.
+        for id in stale {
+            self.remove(id);
+        }
+        result
+    }
+
+    /// The next map write.
+    pub fn poll_change(&mut self) -> Option<Change> {
+        self.changes.pop_front()
+    }
+
+    /// A map write of `id` failed: the flow is not there. Its group counts as refused.
+    pub fn write_failed(&mut self, id: FlowId) {
+        if let Some(flow) = self.flows.remove(&id) {
+            self.count_source_specific(id, false);
+            self.retire(flow);
+            self.refused.insert(id.group);
+        }
+    }
+
+    /// Takes the refused groups, for the caller to update again now that there may be room.
+    pub fn take_refused(&mut self) -> Vec<Ipv4Addr> {
+        std::mem::take(&mut self.refused).into_iter().collect()
+    }
+
+    /// Number of groups whose flows are refused.
+    #[must_use]
+    pub fn refused_len(&self) -> usize {
+        self.refused.len()
+    }
+
+    /// Sets to make, by size class; the caller installs them and hands them back through [`Self::add_spares`].
+    pub fn request_spares(&mut self) -> Vec<(SetId, u8)> {
+        self.sets.request_spares()
+    }
+
+    /// The sets made on request are installed, empty.
+    pub fn add_spares(&mut self, made: &[(SetId, u8)]) {
+        self.sets.add_spares(made);
+    }
+
+    /// True when something waits for a grace period to be used again.
+    #[must_use]
+    pub fn has_retired(&self) -> bool {
+        !self.retired.sets.is_empty() || !self.retired.stats.is_empty()
+    }
+
+    /// Hands out what was retired so far. After an RCU grace period has passed it comes back to [`Self::end_grace`].
+    #[must_use]
+    pub fn begin_grace(&mut self) -> Retired {
+        std::mem::take(&mut self.retired)
+    }
+
+    /// No packet can see `retired` any more: its sets are emptied and spare again, its counts zeroed.
+    pub fn end_grace(&mut self, retired: Retired) {
+        for set in retired.sets {
+            let outputs = self.sets.recycle(set);
+            self.changes.push_back(Change::ClearSet { set, outputs });
+        }
+        for stats in retired.stats {
+            self.changes.push_back(Change::ResetStats(stats));
+            self.free_stats.push(stats);
+        }
+    }
+
+    fn flows_of(&self, group: Ipv4Addr) -> impl Iterator<Item = FlowId> {
+        let first = FlowId {
+            group,
+            source: None,
+        };
+        self.flows
+            .range((Bound::Included(first), Bound::Unbounded))
+            .map(|(id, _)| *id)
+            .take_while(move |id| id.group == group)
+    }
+
+    fn install(&mut self, id: FlowId, outputs: &Outputs) -> Result<(), Refusal> {
+        let installed = self.flows.get(&id).copied();
+        let with_upstream = routes::with_upstream(outputs, self.upstream);
+        if let Some(flow) = installed
+            && self.outputs(flow.from_upstream) == outputs.as_slice()
+            && self.outputs(flow.from_downstream) == with_upstream.as_slice()
+        {
+            return Ok(());
+        }
+        let stats = match installed {
+            Some(flow) => flow.stats,
+            None => self.allocate_stats()?,
+        };
+        let sets = self.acquire_pair(outputs, &with_upstream);
+        let (from_upstream, from_downstream) = match sets {
+            Ok(sets) => sets,
+            Err(refusal) => {
+                if installed.is_none() {
+                    self.free_stats.push(stats);
+                }
+                return Err(refusal);
+            }
+        };
+        let flow = Flow {
+            from_upstream,
+            from_downstream,
+            stats,
+        };
+        if installed.is_none() {
+            self.count_source_specific(id, true);
+        }
+        self.flows.insert(id, flow);
+        self.changes.push_back(Change::PutFlow(id, flow));
+        if let Some(old) = installed {
+            self.release(old.from_upstream);
+            self.release(old.from_downstream);
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, id: FlowId) {
+        let Some(flow) = self.flows.remove(&id) else {
+            return;
+        };
+        self.changes.push_back(Change::DeleteFlow(id));
+        self.count_source_specific(id, false);
+        self.retire(flow);
+    }
+
+    /// Tells the kernel when the first (S,G) flow comes (before it does) and the last goes (after it did).
+    fn count_source_specific(&mut self, id: FlowId, added: bool) {
+        if id.source.is_none() {
+            return;
+        }
+        if added {
+            self.source_specific += 1;
+            if self.source_specific == 1 {
+                self.changes.push_back(Change::SourceSpecific(true));
+            }
+        } else {
+            self.source_specific -= 1;
+            if self.source_specific == 0 {
+                self.changes.push_back(Change::SourceSpecific(false));
+            }
+        }
+    }
+
+    fn acquire_pair(
+        &mut self,
+        outputs: &Outputs,
+        with_upstream: &Outputs,
+    ) -> Result<(Option<SetId>, Option<SetId>), Refusal> {
+        let from_upstream = self.acquire(outputs)?;
+        match self.acquire(with_upstream) {
+            Ok(from_downstream) => Ok((from_upstream, from_downstream)),
+            Err(refusal) => {
+                self.release(from_upstream);
+                Err(refusal)
+            }
+        }
+    }
+
+    fn acquire(&mut self, outputs: &Outputs) -> Result<Option<SetId>, Refusal> {
+        if outputs.is_empty() {
+            return Ok(None);
+        }
+        let (set, is_new) = self.sets.acquire(outputs)?;
+        if is_new {
+            let outputs = outputs.clone();
+            self.changes.push_back(Change::FillSet { set, outputs });
+        }
+        Ok(Some(set))
+    }
+
+    fn release(&mut self, set: Option<SetId>) {
+        if let Some(set) = set
+            && self.sets.release(set)
+        {
+            self.retired.sets.push(set);
+        }
+    }
+
+    fn retire(&mut self, flow: Flow) {
+        self.release(flow.from_upstream);
+        self.release(flow.from_downstream);
+        self.retired.stats.push(flow.stats);
+    }
+
+    fn allocate_stats(&mut self) -> Result<u32, Refusal> {
+        if let Some(stats) = self.free_stats.pop() {
+            return Ok(stats);
+        }
+        if self.fresh_stats == self.max_flows {
+            return Err(Refusal::TableFull);
+        }
+        self.fresh_stats += 1;
+        Ok(self.fresh_stats - 1)
+    }
+}
+
+#[cfg(test)]
+mod tests;

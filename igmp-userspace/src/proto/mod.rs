@@ -4,10 +4,24 @@
 //! [`Router::poll_output`]; the caller sleeps until [`Router::poll_timeout`]. After each call that changes state the
 //! caller drains the outputs to `None`.
 
+mod admission;
+mod compat;
+mod counters;
+mod group;
+mod interface;
 mod params;
+mod querier;
+mod router;
+mod sources;
+mod specific_query;
 mod time;
+mod timers;
 
+pub use counters::{Counter, Counters};
+pub use group::{Group, Reception, Source};
+pub use interface::{Interface, Querier};
 pub use params::InterfaceParams;
+pub use router::Router;
 pub use time::Instant;
 
 use std::net::Ipv4Addr;

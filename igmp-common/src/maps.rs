@@ -1,0 +1,155 @@
+//! Keys and values of the BPF maps. Writer and reader of each map are listed in `docs/datapath.md`.
+
+use crate::police::Rate;
+
+/// Ethernet address.
+pub type Mac = [u8; 6];
+
+/// Declares that a type is plain bytes without padding, of exactly this size.
+macro_rules! assert_layout {
+    ($type:ty, $size:expr) => {
+        const _: () = assert!(size_of::<$type>() == $size);
+        const _: () = assert!(align_of::<$type>() <= 8);
+    };
+}
+
+/// Key of `FLOWS`. An all-zero `source` is (*,G): any source without an entry of its own.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct FlowKey {
+    /// IPv4 source, as on the wire; zero = any.
+    pub source: [u8; 4],
+    /// IPv4 group, as on the wire.
+    pub group: [u8; 4],
+}
+assert_layout!(FlowKey, 8);
+
+/// Value of `FLOWS`: where packets go, by where they came from (RFC 4605 section 4.1).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct FlowEntry {
+    /// Replication set for packets from the upstream interface; [`NO_SET`] = nobody.
+    pub set_from_upstream: u32,
+    /// Replication set for packets from a downstream interface; [`NO_SET`] = nobody.
+    pub set_from_downstream: u32,
+    /// Index into `FLOW_STATS`.
+    pub stats: u32,
+}
+assert_layout!(FlowEntry, 12);
+
+/// Replication set 0 is never installed: a flow that names it has no outputs.
+pub const NO_SET: u32 = 0;
+
+/// Per-CPU value of `FLOW_STATS`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct FlowStats {
+    /// Packets forwarded (counted once, not per copy).
+    pub packets: u64,
+    /// Their IPv4 total lengths.
+    pub bytes: u64,
+}
+assert_layout!(FlowStats, 16);
+
+/// Value of `PORTS`, keyed by ifindex: what the ingress program needs to know about the device it runs on.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Port {
+    /// IGMP policing on this port.
+    pub igmp_rate: Rate,
+    /// Index into `COUNTERS` and `POLICERS`.
+    pub slot: u32,
+    /// [`PORT_UPSTREAM`] or zero.
+    pub flags: u32,
+    /// The device's own address: frames to other unicast addresses are not for us.
+    pub mac: Mac,
+    /// Zero; keeps the layout free of padding.
+    pub reserved: [u8; 2],
+}
+assert_layout!(Port, 32);
+
+/// [`Port::flags`]: packets from here take `set_from_upstream`.
+pub const PORT_UPSTREAM: u32 = 1;
+
+/// Data part of a `SOURCES` key, a longest-prefix match of interface and source.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct SourceKey {
+    /// Incoming interface, big endian so that all of it is matched before the source.
+    pub ifindex: [u8; 4],
+    /// IPv4 source.
+    pub source: [u8; 4],
+}
+assert_layout!(SourceKey, 8);
+
+impl SourceKey {
+    /// The key of `source` arriving on `ifindex`.
+    #[must_use]
+    #[inline(always)]
+    pub const fn new(ifindex: u32, source: [u8; 4]) -> Self {
+        Self {
+            ifindex: ifindex.to_be_bytes(),
+            source,
+        }
+    }
+
+    /// Bits of a key that name the interface and `prefix_len` bits of the source.
+    #[must_use]
+    #[inline(always)]
+    pub const fn prefix_len(prefix_len: u8) -> u32 {
+        32 + prefix_len as u32
+    }
+}
+
+/// `SOURCES` value: sources in this prefix may send through this interface.
+pub const SOURCE_ACCEPTED: u32 = 1;
+/// `SOURCES` value: no host may have such a source: 0/8, 127/8, multicast, broadcast, or an address of our own.
+pub const SOURCE_MARTIAN: u32 = 2;
+/// `SOURCES` value: the prefix is another interface's own subnet (the reverse-path check).
+pub const SOURCE_WRONG_INTERFACE: u32 = 3;
+
+/// Value of `CONTROL`, a one-element array.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Control {
+    /// Nonzero while `FLOWS` holds any (S,G) entry; while zero the program goes straight to (*,G).
+    pub source_specific_flows: u32,
+}
+assert_layout!(Control, 4);
+
+/// What precedes each frame in the `EVENTS` ring buffer.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct RecordHeader {
+    /// CLOCK_MONOTONIC nanoseconds when the program saw the frame.
+    pub arrival_ns: u64,
+    /// Interface the frame came in on.
+    pub ifindex: u32,
+    /// Bytes of frame that follow.
+    pub frame_len: u32,
+}
+assert_layout!(RecordHeader, 16);
+
+/// The longest frame the ring buffer carries whole. Native XDP without fragments has at most one page per frame.
+pub const MAX_FRAME: usize = 4096;
+
+/// A ring buffer record as the program builds it.
+#[repr(C)]
+pub struct Record {
+    /// Interface, time and length.
+    pub header: RecordHeader,
+    /// The frame from its Ethernet header on.
+    pub frame: [u8; MAX_FRAME],
+}
+assert_layout!(Record, 16 + MAX_FRAME);
+
+/// Ports that can have counters of their own; the length of `COUNTERS` and `POLICERS`. Slot 0 is never given away.
+pub const MAX_PORTS: u32 = 1024;
+/// Capacity of `SOURCES`.
+pub const MAX_SOURCE_PREFIXES: u32 = 65_536;
+/// Capacity of `SETS`, hence of distinct output sets.
+pub const MAX_SETS: u32 = 65_536;
+/// Default capacity of `FLOWS` and `FLOW_STATS`; `max_flows` overrides it at load time.
+pub const DEFAULT_MAX_FLOWS: u32 = 65_536;
+/// Bytes of the `EVENTS` ring: about 90,000 IGMPv2 messages.
+pub const RING_BYTES: u32 = 8 << 20;

@@ -1,0 +1,61 @@
+//! Every map of the ingress program: who writes it, who reads it, why it has its size.
+
+use aya_ebpf::btf_maps::{ArrayOfMaps, DevMapHash};
+use aya_ebpf::macros::{btf_map, map};
+use aya_ebpf::maps::{Array, HashMap, LpmTrie, PerCpuArray, RingBuf};
+use igmp_common::Counter;
+use igmp_common::maps::{
+    Control, DEFAULT_MAX_FLOWS, FlowEntry, FlowKey, FlowStats, MAX_PORTS, MAX_SETS,
+    MAX_SOURCE_PREFIXES, Port, RING_BYTES, Record, SourceKey,
+};
+
+/// ifindex -> port. Written by userspace when a device is attached or its address changes; read once a frame.
+#[map]
+pub static PORTS: HashMap<u32, Port> = HashMap::with_max_entries(MAX_PORTS, 0);
+
+/// {source, group} -> replication sets. Written by userspace, one entry a change; read once a multicast packet, twice
+/// while (S,G) entries exist.
+#[map]
+pub static FLOWS: HashMap<FlowKey, FlowEntry> = HashMap::with_max_entries(DEFAULT_MAX_FLOWS, 0);
+
+/// Packets and bytes by [`FlowEntry::stats`]. Written here, read by userspace. An array, because its look-up is inlined.
+#[map]
+pub static FLOW_STATS: PerCpuArray<FlowStats> = PerCpuArray::with_max_entries(DEFAULT_MAX_FLOWS, 0);
+
+/// {ifindex, source prefix} -> `SOURCE_*`: the incoming-interface rule. Written by userspace when addresses change.
+#[map]
+pub static SOURCES: LpmTrie<SourceKey, u32> = LpmTrie::with_max_entries(MAX_SOURCE_PREFIXES, 0);
+
+/// Set id -> replication set, a devmap of output ifindexes. Slots are filled from a pool ahead of need, because writing
+/// one waits for an RCU grace period. The template has one slot; installed sets have any power of two.
+#[btf_map]
+pub static SETS: ArrayOfMaps<DevMapHash<1>, { MAX_SETS as usize }> = ArrayOfMaps::new();
+
+/// Facts about the whole table. Written by userspace.
+#[map]
+pub static CONTROL: Array<Control> = Array::with_max_entries(1, 0);
+
+/// Port slot -> one 64-bit count a [`Counter`]. Written here, read by userspace.
+#[map]
+static COUNTERS: PerCpuArray<[u64; Counter::COUNT]> = PerCpuArray::with_max_entries(MAX_PORTS, 0);
+
+/// Port slot -> the IGMP policer's bucket (see `igmp_common::police`). Written here only.
+#[map]
+pub static POLICERS: Array<u64> = Array::with_max_entries(MAX_PORTS, 0);
+
+/// IGMP messages on their way to userspace. One ring for all CPUs: a membership state machine needs their order.
+#[map]
+pub static EVENTS: RingBuf = RingBuf::with_byte_size(RING_BYTES, 0);
+
+/// Where a ring record is put together; too large for the stack. An XDP program is not preempted by another on its CPU.
+#[map]
+pub static RECORD: PerCpuArray<Record> = PerCpuArray::with_max_entries(1, 0);
+
+/// Bumps `counter` of the port in `slot` on this CPU.
+#[inline(always)]
+pub fn count(slot: u32, counter: Counter) {
+    if let Some(counts) = COUNTERS.get_ptr_mut(slot) {
+        // SAFETY: a per-CPU value that only this program on this CPU writes, and the index is below its length.
+        unsafe { (*counts)[counter as usize] += 1 }
+    }
+}

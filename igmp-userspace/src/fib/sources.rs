@@ -1,0 +1,134 @@
+//! The incoming-interface rule as prefixes: which sources may send through which interface.
+//!
+//! A longest-prefix match decides, so the rule is data: an interface's own subnets and `alt_subnets` are accepted, other
+//! interfaces' subnets are refused there even under an accepted `0.0.0.0/0`, impossible sources always are.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use igmp_common::maps::{SOURCE_ACCEPTED, SOURCE_MARTIAN, SOURCE_WRONG_INTERFACE};
+use ipnet::Ipv4Net;
+
+use crate::proto::IfIndex;
+
+/// Sources of `network` arriving on `interface`.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct SourcePrefix {
+    /// Incoming interface.
+    pub interface: IfIndex,
+    /// Source prefix, without host bits.
+    pub network: Ipv4Net,
+}
+
+/// What the rule needs to know about one interface.
+#[derive(Clone, Debug)]
+pub struct InterfaceSources {
+    /// Which one.
+    pub interface: IfIndex,
+    /// Its addresses with prefix lengths.
+    pub addresses: Vec<Ipv4Net>,
+    /// Further accepted sources.
+    pub alt_subnets: Vec<Ipv4Net>,
+}
+
+/// No host has such an address (what Linux refuses in `ip_mc_validate_source` and as martian sources).
+const IMPOSSIBLE: [(Ipv4Addr, u8); 4] = [
+    (Ipv4Addr::new(0, 0, 0, 0), 8),
+    (Ipv4Addr::new(127, 0, 0, 0), 8),
+    (Ipv4Addr::new(224, 0, 0, 0), 4),
+    (Ipv4Addr::new(255, 255, 255, 255), 32),
+];
+
+/// All prefixes of `interfaces` with their `SOURCE_*` class. `own` are all addresses of this host.
+#[must_use]
+pub fn prefixes(interfaces: &[InterfaceSources], own: &[Ipv4Addr]) -> BTreeMap<SourcePrefix, u32> {
+    let mut prefixes = BTreeMap::new();
+    for incoming in interfaces {
+        let mut put = |network: Ipv4Net, class| {
+            let prefix = SourcePrefix {
+                interface: incoming.interface,
+                network: network.trunc(),
+            };
+            prefixes.insert(prefix, class);
+        };
+        // From weak to strong: where two say something of the same prefix, the later one holds.
+        for other in interfaces {
+            if other.interface != incoming.interface {
+                for address in &other.addresses {
+                    put(*address, SOURCE_WRONG_INTERFACE);
+                }
+            }
+        }
+        for accepted in incoming.addresses.iter().chain(&incoming.alt_subnets) {
+            put(*accepted, SOURCE_ACCEPTED);
+        }
+        for (address, prefix_len) in IMPOSSIBLE {
+            put(net(address, prefix_len), SOURCE_MARTIAN);
+        }
+        for address in own {
+            put(net(*address, 32), SOURCE_MARTIAN);
+        }
+    }
+    prefixes
+}
+
+fn net(address: Ipv4Addr, prefix_len: u8) -> Ipv4Net {
+    Ipv4Net::new_assert(address, prefix_len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lookup(prefixes: &BTreeMap<SourcePrefix, u32>, interface: u32, source: &str) -> Option<u32> {
+        let source: Ipv4Addr = source.parse().unwrap();
+        prefixes
+            .iter()
+            .filter(|(p, _)| p.interface.0 == interface && p.network.contains(&source))
+            .max_by_key(|(p, _)| p.network.prefix_len())
+            .map(|(_, class)| *class)
+    }
+
+    fn interface(index: u32, addresses: &[&str], alt_subnets: &[&str]) -> InterfaceSources {
+        let nets = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
+        InterfaceSources {
+            interface: IfIndex(index),
+            addresses: nets(addresses),
+            alt_subnets: nets(alt_subnets),
+        }
+    }
+
+    #[test]
+    fn own_subnets_and_alt_subnets_are_accepted_and_nothing_else() {
+        let wan = interface(1, &["10.0.0.1/24"], &["172.31.0.0/16"]);
+        let lan = interface(2, &["10.1.0.1/24"], &[]);
+        let table = prefixes(&[wan, lan], &[]);
+        assert_eq!(lookup(&table, 1, "10.0.0.9"), Some(SOURCE_ACCEPTED));
+        assert_eq!(lookup(&table, 1, "10.0.0.255"), Some(SOURCE_ACCEPTED));
+        assert_eq!(lookup(&table, 1, "172.31.0.9"), Some(SOURCE_ACCEPTED));
+        assert_eq!(lookup(&table, 1, "192.0.2.1"), None);
+        assert_eq!(lookup(&table, 2, "172.31.0.9"), None);
+        assert_eq!(lookup(&table, 3, "10.0.0.9"), None);
+    }
+
+    #[test]
+    fn an_open_upstream_still_refuses_our_own_subnets_addresses_and_impossible_sources() {
+        let wan = interface(1, &["10.0.0.1/24"], &["0.0.0.0/0"]);
+        let lan = interface(2, &["10.1.0.1/24"], &[]);
+        let own = [Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 1, 0, 1)];
+        let table = prefixes(&[wan, lan], &own);
+        assert_eq!(lookup(&table, 1, "192.0.2.1"), Some(SOURCE_ACCEPTED));
+        assert_eq!(lookup(&table, 1, "10.1.0.9"), Some(SOURCE_WRONG_INTERFACE));
+        for source in ["0.0.0.0", "127.0.0.1", "239.1.1.1", "255.255.255.255", "10.0.0.1", "10.1.0.1"] {
+            assert_eq!(lookup(&table, 1, source), Some(SOURCE_MARTIAN), "{source}");
+        }
+    }
+
+    #[test]
+    fn an_explicit_alt_subnet_beats_another_interfaces_subnet() {
+        let wan = interface(1, &["10.0.0.1/24"], &["10.1.0.0/24"]);
+        let lan = interface(2, &["10.1.0.1/24"], &[]);
+        let table = prefixes(&[wan, lan], &[]);
+        assert_eq!(lookup(&table, 1, "10.1.0.9"), Some(SOURCE_ACCEPTED));
+    }
+}

@@ -1,0 +1,333 @@
+//! igmpd: one event loop that owns all state.
+//!
+//! Everything comes in through [`Daemon::run`]'s select: IGMP from the ring buffer, devices from netlink, questions from
+//! the control socket, replication sets from the pool, time. Each is turned into inputs of the router; then
+//! [`Daemon::settle`] drains what follows: packets out, flows into the kernel maps.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant as SystemInstant};
+
+use anyhow::{Context, Result, bail};
+use igmp_common::Counter;
+use igmp_common::police::Rate;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval, sleep_until};
+use tracing::{debug, error, info, warn};
+
+use super::control::ControlServer;
+use super::datapath::pool::{Done, Job, Pool};
+use super::datapath::{Datapath, Options};
+use super::events::{Event, Events};
+use super::links::{self, Snapshot};
+use super::notify;
+use super::packet_socket::PacketSocket;
+use super::ports::{PortEvent, Ports};
+use super::status;
+use super::tally::{Tally, Trouble};
+use crate::config::{Config, Role};
+use crate::fib::routes::Member;
+use crate::fib::{Change, Fib};
+use crate::proto::{IfIndex, Input, Instant, Output, Router};
+use crate::wire;
+
+/// How often the loop looks after itself when nothing happens.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+
+/// IGMP messages of one interface a second that reach userspace, and how many at once. A query makes every set-top box
+/// of a large segment answer within Max Response Time; that must pass, and a flood must not.
+const IGMP_RATE: Rate = Rate::new(10_000, 20_000);
+
+/// Octets of the largest packet sent. Interfaces with a smaller MTU get smaller ones only from IGMPv3 source lists.
+const MTU: usize = 1500;
+
+/// Starts igmpd and runs it until it is told to stop.
+pub async fn run(config: Config, kernel_log: bool) -> Result<()> {
+    // Before anything is attached: a signal during start-up must end in a clean stop as well.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut snapshots = links::watch();
+    let mut control = ControlServer::bind(&config.control_socket).await?;
+    let (mut daemon, mut events) = Daemon::start(config, kernel_log, &mut snapshots).await?;
+    println!("ready");
+    if let Err(error) = notify::ready() {
+        warn!("telling the service manager: {error}");
+    }
+
+    let mut housekeeping = interval(HOUSEKEEPING);
+    housekeeping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut batch = Vec::new();
+    loop {
+        let deadline = daemon.deadline();
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            result = events.next_batch(&mut batch) => {
+                result.context("reading the ring buffer")?;
+                daemon.receive(batch.drain(..));
+            }
+            () = sleep_until(deadline.into()) => daemon.timeout(),
+            Some(snapshot) = snapshots.recv() => daemon.follow_links(snapshot),
+            Some(done) = daemon.pool.done() => daemon.take_over(done),
+            pending = control.next() => {
+                let response = status::answer(&daemon, &pending.request);
+                pending.answer(response);
+            }
+            _ = housekeeping.tick() => daemon.housekeep(),
+        }
+        daemon.settle();
+    }
+    info!("stopping");
+    Ok(())
+}
+
+/// All state of igmpd.
+pub struct Daemon {
+    start: SystemInstant,
+    pub(super) ports: Ports,
+    pub(super) router: Router,
+    pub(super) fib: Fib,
+    pub(super) datapath: Datapath,
+    pub(super) tally: Tally,
+    pool: Pool,
+    socket: PacketSocket,
+    snapshot: Snapshot,
+    /// Groups whose flows have to be computed again.
+    dirty: BTreeSet<Ipv4Addr>,
+    /// Ring buffer losses already answered with a query.
+    losses: BTreeMap<u32, u64>,
+}
+
+impl Daemon {
+    /// Loads and attaches everything. On an error nothing stays behind.
+    async fn start(
+        config: Config,
+        kernel_log: bool,
+        snapshots: &mut mpsc::Receiver<Snapshot>,
+    ) -> Result<(Self, Events)> {
+        let options = Options {
+            max_flows: config.max_flows,
+            kernel_log,
+        };
+        let (mut datapath, ring, outer) = Datapath::load(options)?;
+        if kernel_log {
+            super::kernel_log::forward(datapath.logger()?)?;
+        }
+        let snapshot = snapshots.recv().await.context("reading network devices")?;
+        let socket = PacketSocket::open().context("opening a packet socket")?;
+        let mut daemon = Self {
+            start: SystemInstant::now(),
+            ports: Ports::new(config.interfaces, IGMP_RATE)?,
+            router: Router::new(),
+            fib: Fib::new(config.max_flows),
+            datapath,
+            tally: Tally::default(),
+            pool: Pool::start(outer)?,
+            socket,
+            snapshot: Snapshot::default(),
+            dirty: BTreeSet::new(),
+            losses: BTreeMap::new(),
+        };
+        daemon.stock_pool();
+        daemon
+            .ports
+            .attach_all(&snapshot, &mut daemon.datapath, &daemon.socket)?;
+        let Some(done) = daemon.pool.done().await else {
+            bail!("the set pool's thread ended");
+        };
+        daemon.take_over(done);
+        let upstream = daemon.ports.iter().find(|port| port.config.role == Role::Upstream);
+        daemon.fib.set_upstream(upstream.and_then(|port| port.index()));
+        daemon.follow_links(snapshot);
+        daemon.settle();
+        Ok((daemon, Events::new(ring)?))
+    }
+
+    /// Now, as the router counts time.
+    pub(super) fn now(&self) -> Instant {
+        Instant::from_start(self.start.elapsed())
+    }
+
+    /// When [`Self::timeout`] is due.
+    fn deadline(&self) -> SystemInstant {
+        const IDLE: Duration = Duration::from_secs(3600);
+        let deadline = self.router.poll_timeout().map(Instant::since_start);
+        self.start + deadline.unwrap_or(self.start.elapsed() + IDLE)
+    }
+
+    fn receive(&mut self, events: impl Iterator<Item = Event>) {
+        let now = self.now();
+        for Event { interface, packet } in events {
+            match &packet {
+                Ok(received) => debug!(
+                    ifindex = interface.0,
+                    source = %received.source,
+                    "received {}",
+                    received.message
+                ),
+                Err(error) => debug!(ifindex = interface.0, "refused: {error}"),
+            }
+            let input = Input::Received { interface, packet };
+            self.router.handle_input(now, input);
+        }
+    }
+
+    fn timeout(&mut self) {
+        let now = self.now();
+        self.router.handle_timeout(now);
+    }
+
+    fn follow_links(&mut self, snapshot: Snapshot) {
+        let now = self.now();
+        let events = self.ports.reconcile(
+            &snapshot,
+            &mut self.datapath,
+            &self.socket,
+            SystemInstant::now(),
+        );
+        self.snapshot = snapshot;
+        self.snapshot.flapped.clear();
+        for event in events {
+            match event {
+                PortEvent::Ready(interface, addresses) => {
+                    let Some(port) = self.ports.by_index(interface) else {
+                        continue;
+                    };
+                    info!(interface = port.config.name, address = %addresses[0], "ready");
+                    let input = Input::InterfaceReady {
+                        interface,
+                        params: port.config.params.clone(),
+                        addresses,
+                        alt_subnets: port.config.alt_subnets.clone(),
+                    };
+                    self.router.handle_input(now, input);
+                }
+                PortEvent::Gone(interface) => {
+                    info!(ifindex = interface.0, "no longer ready");
+                    let input = Input::InterfaceGone { interface };
+                    self.router.handle_input(now, input);
+                }
+                PortEvent::EgressChanged(interface) => {
+                    let egress = self.ports.egress(interface);
+                    for set in self.fib.sets().with_output(interface) {
+                        self.datapath.put_output(set, interface, egress);
+                    }
+                }
+                PortEvent::Upstream(upstream) => {
+                    self.fib.set_upstream(upstream);
+                    self.dirty.extend(self.fib.groups());
+                }
+            }
+        }
+    }
+
+    /// Replication sets are ready, a grace period has passed.
+    fn take_over(&mut self, done: Done) {
+        self.datapath.add_sets(done.sets);
+        self.fib.add_spares(&done.made);
+        self.fib.end_grace(done.retired);
+        self.dirty.extend(self.fib.take_refused());
+    }
+
+    fn housekeep(&mut self) {
+        if self.ports.has_address_grace() {
+            self.follow_links(self.snapshot.clone());
+        }
+        self.dirty.extend(self.fib.take_refused());
+        let mut lost = 0;
+        for port in self.ports.iter() {
+            let Ok(counts) = self.datapath.counters(port.slot) else {
+                continue;
+            };
+            let losses = counts[Counter::IgmpRingFull as usize];
+            let known = self.losses.insert(port.slot, losses).unwrap_or(0);
+            lost += losses - known;
+        }
+        if lost > 0 {
+            warn!(lost, "IGMP messages lost in the ring buffer; asking again everywhere");
+            self.router.handle_input(self.now(), Input::MessagesLost);
+        }
+    }
+
+    /// Lets everything that follows from the last input happen.
+    fn settle(&mut self) {
+        while let Some(output) = self.router.poll_output() {
+            match output {
+                Output::Transmit {
+                    interface,
+                    source,
+                    destination,
+                    message,
+                } => self.transmit(interface, source, destination, &message),
+                Output::MembershipChanged { group, .. } => {
+                    self.dirty.insert(group);
+                }
+            }
+        }
+        for group in std::mem::take(&mut self.dirty) {
+            let members = self.members(group);
+            if let Err(refusal) = self.fib.update_group(group, &members) {
+                self.tally.count(Trouble::FlowRefused);
+                debug!(%group, "flow refused: {refusal}");
+            }
+        }
+        self.write_maps();
+        self.stock_pool();
+    }
+
+    fn transmit(
+        &mut self,
+        interface: IfIndex,
+        source: Ipv4Addr,
+        destination: Ipv4Addr,
+        message: &wire::Repr,
+    ) {
+        debug!(ifindex = interface.0, %destination, "sending {message}");
+        for part in wire::split(message, MTU) {
+            let packet = wire::ipv4::emit(source, destination, &part);
+            if let Err(error) = self.socket.send(interface, destination, &packet) {
+                self.tally.count(Trouble::SendFailed);
+                warn!(ifindex = interface.0, "sending {part}: {error}");
+            }
+        }
+    }
+
+    /// Who wants `group`, by ascending interface.
+    fn members(&self, group: Ipv4Addr) -> Vec<Member> {
+        let member = |(interface, state): (IfIndex, &crate::proto::Interface)| {
+            let reception = state.group(group)?.reception();
+            Some(Member {
+                interface,
+                mode: reception.filter_mode,
+                sources: reception.sources().collect(),
+            })
+        };
+        self.router.interfaces().filter_map(member).collect()
+    }
+
+    fn write_maps(&mut self) {
+        while let Some(change) = self.fib.poll_change() {
+            let ports = &self.ports;
+            let result = self.datapath.apply(&change, &|output| ports.egress(output));
+            if let Err(map_error) = result {
+                self.tally.count(Trouble::MapWriteFailed);
+                error!("kernel map not written: {change:?}: {map_error}");
+                if let Change::PutFlow(id, _) = change {
+                    self.fib.write_failed(id);
+                }
+            }
+        }
+    }
+
+    fn stock_pool(&mut self) {
+        if self.pool.is_busy() {
+            return;
+        }
+        let make = self.fib.request_spares();
+        if !make.is_empty() || self.fib.has_retired() {
+            let retired = self.fib.begin_grace();
+            self.pool.submit(Job { make, retired });
+        }
+    }
+}

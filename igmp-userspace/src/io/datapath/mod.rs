@@ -1,0 +1,262 @@
+//! The kernel side as userspace holds it: the loaded ingress program and its maps.
+//!
+//! One owner writes the maps: the event loop, through [`Datapath`]. Only making replication sets, which waits for RCU
+//! grace periods, happens elsewhere ([`pool`]).
+
+mod attach;
+mod egress;
+mod pod;
+pub mod pool;
+mod sys;
+
+pub use attach::{AttachError, Attachment};
+pub use egress::Egress;
+
+use std::collections::HashMap as StdHashMap;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use anyhow::{Context, Result};
+use aya::maps::{Array, HashMap, LpmTrie, MapData, MapError, PerCpuArray, PerCpuValues, RingBuf};
+use aya::programs::Xdp;
+use aya::util::nr_cpus;
+use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
+use igmp_common::Counter;
+use igmp_common::maps::{Control, FlowEntry, FlowKey, FlowStats, NO_SET, Port, SourceKey};
+use tracing::warn;
+
+use crate::fib::sets::SetId;
+use crate::fib::sources::SourcePrefix;
+use crate::fib::{Change, Flow, FlowId};
+use crate::proto::IfIndex;
+use pod::Raw;
+use pool::Set;
+
+static INGRESS_OBJECT: &[u8] = include_bytes_aligned!(env!("IGMP_INGRESS_OBJECT"));
+
+/// How to load the datapath.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Capacity of the flow table.
+    pub max_flows: u32,
+    /// Whether the kernel programs write debug messages to the log, one a frame.
+    pub kernel_log: bool,
+}
+
+/// The ingress program, its maps, and the replication sets.
+pub struct Datapath {
+    ebpf: Ebpf,
+    ports: HashMap<MapData, u32, Raw<Port>>,
+    flows: HashMap<MapData, Raw<FlowKey>, Raw<FlowEntry>>,
+    flow_stats: PerCpuArray<MapData, Raw<FlowStats>>,
+    sources: LpmTrie<MapData, Raw<SourceKey>, u32>,
+    control: Array<MapData, Raw<Control>>,
+    counters: PerCpuArray<MapData, [u64; Counter::COUNT]>,
+    sets: StdHashMap<SetId, Set>,
+}
+
+impl Datapath {
+    /// Loads the ingress program into the kernel. Nothing is attached yet. Also hands out the ring buffer and the outer
+    /// map of the replication sets, which have other owners.
+    pub fn load(options: Options) -> Result<(Self, RingBuf<MapData>, MapData)> {
+        sys::raise_open_files_limit();
+        let log_level: u8 = if options.kernel_log { u8::MAX } else { 0 };
+        let mut ebpf = EbpfLoader::new()
+            .btf(None) // nothing to relocate: the programs read no kernel structures
+            .override_global("AYA_LOG_LEVEL", &log_level, false)
+            .map_max_entries("FLOWS", options.max_flows)
+            .map_max_entries("FLOW_STATS", options.max_flows)
+            .load(INGRESS_OBJECT)
+            .context("loading the kernel maps")?;
+        ingress(&mut ebpf)?
+            .load()
+            .context("loading the ingress program")?;
+        let ring = RingBuf::try_from(take(&mut ebpf, "EVENTS")?)?;
+        let aya::maps::Map::ArrayOfMaps(sets) = take(&mut ebpf, "SETS")? else {
+            anyhow::bail!("kernel object: SETS is not an array of maps");
+        };
+        let datapath = Self {
+            ports: take(&mut ebpf, "PORTS")?.try_into()?,
+            flows: take(&mut ebpf, "FLOWS")?.try_into()?,
+            flow_stats: take(&mut ebpf, "FLOW_STATS")?.try_into()?,
+            sources: take(&mut ebpf, "SOURCES")?.try_into()?,
+            control: take(&mut ebpf, "CONTROL")?.try_into()?,
+            counters: take(&mut ebpf, "COUNTERS")?.try_into()?,
+            sets: StdHashMap::new(),
+            ebpf,
+        };
+        Ok((datapath, ring, sets))
+    }
+
+    /// Where the kernel programs' debug messages come from, when [`Options::kernel_log`] asked for them.
+    pub fn logger(&mut self) -> Result<aya_log::EbpfLogger<&'static dyn log::Log>> {
+        aya_log::EbpfLogger::init(&mut self.ebpf).context("opening the kernel programs' log")
+    }
+
+    /// The loaded ingress program, for `BPF_PROG_TEST_RUN`.
+    pub fn ingress(&mut self) -> Result<&mut Xdp> {
+        ingress(&mut self.ebpf)
+    }
+
+    /// Attaches the ingress program to a device, natively.
+    pub fn attach(&mut self, interface: IfIndex) -> Result<Attachment, AttachError> {
+        let program = ingress(&mut self.ebpf).map_err(AttachError::Program)?;
+        attach::attach(program, interface)
+    }
+
+    /// Tells the ingress program about the device it runs on.
+    pub fn put_port(&mut self, interface: IfIndex, port: Port) -> Result<(), MapError> {
+        self.ports.insert(interface.0, Raw(port), 0)
+    }
+
+    /// Forgets a device.
+    pub fn delete_port(&mut self, interface: IfIndex) -> Result<(), MapError> {
+        self.ports.remove(&interface.0)
+    }
+
+    /// Sets what happens to packets from sources in `prefix`.
+    pub fn put_source(&mut self, prefix: SourcePrefix, class: u32) -> Result<(), MapError> {
+        self.sources.insert(&source_key(prefix), class, 0)
+    }
+
+    /// Forgets a source prefix.
+    pub fn delete_source(&mut self, prefix: SourcePrefix) -> Result<(), MapError> {
+        self.sources.remove(&source_key(prefix))
+    }
+
+    /// Takes over sets the pool has made.
+    pub fn add_sets(&mut self, sets: Vec<(SetId, Set)>) {
+        self.sets.extend(sets);
+    }
+
+    /// Carries out one change. `egress` gives each output port's program. An output whose device has just gone is left
+    /// out: its removal is on its way.
+    pub fn apply(
+        &mut self,
+        change: &Change,
+        egress: &dyn Fn(IfIndex) -> Option<BorrowedEgress>,
+    ) -> Result<(), MapError> {
+        match change {
+            Change::FillSet { set, outputs } => {
+                for output in outputs {
+                    self.put_output(*set, *output, egress(*output));
+                }
+                Ok(())
+            }
+            Change::ClearSet { set, outputs } => {
+                if let Some(set) = self.sets.get_mut(set) {
+                    for output in outputs {
+                        // Gone already when the device is: the kernel purges its entries (dev_map_notification).
+                        let _ = set.remove(output.0);
+                    }
+                }
+                Ok(())
+            }
+            Change::PutFlow(id, flow) => {
+                self.flows
+                    .insert(Raw(flow_key(*id)), Raw(flow_entry(*flow)), 0)
+            }
+            Change::DeleteFlow(id) => self.flows.remove(&Raw(flow_key(*id))),
+            Change::SourceSpecific(on) => {
+                let control = Control {
+                    source_specific_flows: u32::from(*on),
+                };
+                self.control.set(0, Raw(control), 0)
+            }
+            Change::ResetStats(stats) => {
+                let zero = vec![Raw(FlowStats::default()); possible_cpus()];
+                self.flow_stats
+                    .set(*stats, PerCpuValues::try_from(zero)?, 0)
+            }
+        }
+    }
+
+    /// Puts one output into a set, or replaces its egress program.
+    pub fn put_output(&mut self, set: SetId, output: IfIndex, egress: Option<BorrowedEgress>) {
+        let Some(set) = self.sets.get_mut(&set) else {
+            return;
+        };
+        let Some(egress) = egress else {
+            return;
+        };
+        if let Err(error) = set.insert(output.0, output.0, Some(egress), 0) {
+            warn!(ifindex = output.0, error = %chain(&error), "output not added to a replication set");
+        }
+    }
+
+    /// The counts of the port in `slot`, summed over CPUs, by [`Counter`].
+    pub fn counters(&self, slot: u32) -> Result<[u64; Counter::COUNT], MapError> {
+        let mut sums = [0; Counter::COUNT];
+        for cpu in self.counters.get(&slot, 0)?.iter() {
+            for (sum, count) in sums.iter_mut().zip(cpu) {
+                *sum += count;
+            }
+        }
+        Ok(sums)
+    }
+
+    /// Packets and bytes at a flow's statistics index, summed over CPUs.
+    pub fn flow_stats(&self, stats: u32) -> Result<FlowStats, MapError> {
+        let mut sum = FlowStats::default();
+        for Raw(cpu) in self.flow_stats.get(&stats, 0)?.iter() {
+            sum.packets += cpu.packets;
+            sum.bytes += cpu.bytes;
+        }
+        Ok(sum)
+    }
+}
+
+/// An egress program as a devmap entry takes it.
+pub type BorrowedEgress<'a> = &'a aya::programs::ProgramFd;
+
+fn ingress(ebpf: &mut Ebpf) -> Result<&mut Xdp> {
+    ebpf.program_mut("igmp_ingress")
+        .context("kernel object: no igmp_ingress")?
+        .try_into()
+        .context("kernel object: igmp_ingress is not XDP")
+}
+
+fn take(ebpf: &mut Ebpf, name: &str) -> Result<aya::maps::Map> {
+    ebpf.take_map(name)
+        .with_context(|| format!("kernel object: no map {name}"))
+}
+
+fn possible_cpus() -> usize {
+    nr_cpus().unwrap_or(1)
+}
+
+fn flow_key(id: FlowId) -> FlowKey {
+    FlowKey {
+        source: id.source.map_or([0; 4], |source| source.octets()),
+        group: id.group.octets(),
+    }
+}
+
+fn flow_entry(flow: Flow) -> FlowEntry {
+    FlowEntry {
+        set_from_upstream: flow.from_upstream.map_or(NO_SET, |set| set.0),
+        set_from_downstream: flow.from_downstream.map_or(NO_SET, |set| set.0),
+        stats: flow.stats,
+    }
+}
+
+fn source_key(prefix: SourcePrefix) -> aya::maps::lpm_trie::Key<Raw<SourceKey>> {
+    let source = SourceKey::new(prefix.interface.0, prefix.network.addr().octets());
+    let bits = SourceKey::prefix_len(prefix.network.prefix_len());
+    aya::maps::lpm_trie::Key::new(bits, Raw(source))
+}
+
+/// An error with its causes on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
+
+/// File descriptor of a map.
+fn fd(map: &MapData) -> BorrowedFd<'_> {
+    map.fd().as_fd()
+}

@@ -1,0 +1,63 @@
+//! The few system calls that no crate wraps for us. All `unsafe` of the datapath's userspace is here and in `pod`.
+
+use std::io;
+use std::mem::size_of;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use aya_obj::generated::{bpf_attr, bpf_cmd};
+
+/// Writes `keys[i] -> values[i]` for all i in one system call. For maps of maps that is one RCU grace period in all
+/// instead of one each. Kernel 5.19 (9263dddc7b6f); older kernels answer `ENOTSUPP` or `EINVAL`.
+pub fn map_update_batch(map: BorrowedFd<'_>, keys: &[u32], values: &[u32]) -> io::Result<()> {
+    debug_assert_eq!(keys.len(), values.len());
+    let count = u32::try_from(keys.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+    // SAFETY: an all-zero bpf_attr is valid; the union's `batch` member is the one this command reads.
+    let mut attr: bpf_attr = unsafe { std::mem::zeroed() };
+    attr.batch.keys = keys.as_ptr() as u64;
+    attr.batch.values = values.as_ptr() as u64;
+    attr.batch.count = count;
+    attr.batch.map_fd = map.as_raw_fd().cast_unsigned();
+    bpf(bpf_cmd::BPF_MAP_UPDATE_BATCH, &mut attr)
+}
+
+/// Writes `key -> value` and, when `map` is a map of maps, returns after an RCU grace period (`maybe_wait_bpf_programs`,
+/// kernel 5.0): programs that ran with the old value have ended.
+pub fn map_update(map: BorrowedFd<'_>, key: u32, value: u32) -> io::Result<()> {
+    // SAFETY: an all-zero bpf_attr is valid; the anonymous member for element commands is the one this command reads.
+    let mut attr: bpf_attr = unsafe { std::mem::zeroed() };
+    // SAFETY: plain integers of the union's active member.
+    let element = unsafe { &mut attr.__bindgen_anon_2 };
+    element.map_fd = map.as_raw_fd().cast_unsigned();
+    element.key = std::ptr::from_ref(&key) as u64;
+    element.__bindgen_anon_1.value = std::ptr::from_ref(&value) as u64;
+    bpf(bpf_cmd::BPF_MAP_UPDATE_ELEM, &mut attr)
+}
+
+fn bpf(command: bpf_cmd, attr: &mut bpf_attr) -> io::Result<()> {
+    // SAFETY: `attr` is a valid bpf_attr for `command`, and what it points to outlives the call.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            command as libc::c_long,
+            std::ptr::from_mut(attr),
+            size_of::<bpf_attr>(),
+        )
+    };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Raises the soft limit of open files to the hard one: each replication set is one open file.
+pub fn raise_open_files_limit() {
+    // SAFETY: getrlimit and setrlimit only read and write the struct we own.
+    unsafe {
+        let mut limit: libc::rlimit = std::mem::zeroed();
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) == 0 {
+            limit.rlim_cur = limit.rlim_max;
+            // On failure the old limit stays; sets that cannot be made are reported when it happens.
+            libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit);
+        }
+    }
+}

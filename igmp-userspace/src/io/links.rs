@@ -1,0 +1,162 @@
+//! Devices and their IPv4 addresses, followed by netlink.
+//!
+//! A notification only says that something changed; the truth is then read whole. Lost notifications (`ENOBUFS`) and any
+//! error are therefore no special case: read again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use futures_util::{StreamExt, TryStreamExt};
+use igmp_common::maps::Mac;
+use ipnet::Ipv4Net;
+use netlink_packet_route::address::{AddressAttribute, AddressMessage};
+use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use rtnetlink::packet_core::NetlinkPayload;
+use rtnetlink::{Handle, MulticastGroup, new_multicast_connection};
+use tokio::sync::mpsc;
+use tracing::warn;
+
+use crate::proto::IfIndex;
+
+/// One network device.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Link {
+    /// Kernel index, another one each time a device is created.
+    pub index: IfIndex,
+    /// Name.
+    pub name: String,
+    /// Administratively up and with carrier.
+    pub up: bool,
+    /// Ethernet address; `None` for devices without one.
+    pub mac: Option<Mac>,
+    /// IPv4 addresses with prefix lengths, in the kernel's order: primary first.
+    pub addresses: Vec<Ipv4Net>,
+}
+
+/// All devices at one moment.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Snapshot {
+    /// Devices by name.
+    pub links: BTreeMap<String, Link>,
+    /// Devices that were down at some time since the last snapshot, even if they are up again.
+    pub flapped: BTreeSet<IfIndex>,
+}
+
+impl Snapshot {
+    /// Every IPv4 address of this host in this network namespace.
+    #[must_use]
+    pub fn own_addresses(&self) -> Vec<Ipv4Addr> {
+        let nets = self.links.values().flat_map(|link| &link.addresses);
+        nets.map(Ipv4Net::addr).collect()
+    }
+}
+
+/// Follows the devices: the present state comes first, then a new one after each change. Ends never; when netlink fails,
+/// it is opened anew.
+pub fn watch() -> mpsc::Receiver<Snapshot> {
+    const RETRY: Duration = Duration::from_secs(1);
+    // One: a reader that is behind needs only the newest state, which is read when there is room.
+    let (snapshots, receiver) = mpsc::channel(1);
+    tokio::spawn(async move {
+        while !snapshots.is_closed() {
+            if let Err(error) = follow(&snapshots).await {
+                warn!("following network devices: {error:#}; trying again");
+                tokio::time::sleep(RETRY).await;
+            }
+        }
+    });
+    receiver
+}
+
+async fn follow(snapshots: &mpsc::Sender<Snapshot>) -> Result<()> {
+    let groups = [MulticastGroup::Link, MulticastGroup::Ipv4Ifaddr];
+    let (connection, handle, mut messages) =
+        new_multicast_connection(&groups).context("opening a netlink socket")?;
+    tokio::spawn(connection);
+    let mut flapped = BTreeSet::new();
+    loop {
+        let room = snapshots.reserve().await.context("nobody listens")?;
+        while let Ok((message, _)) = messages.try_recv() {
+            flapped.extend(went_down(&message.payload));
+        }
+        let links = read(&handle).await.context("reading network devices")?;
+        room.send(Snapshot {
+            links,
+            flapped: std::mem::take(&mut flapped),
+        });
+        let (message, _) = messages.next().await.context("netlink socket closed")?;
+        flapped.extend(went_down(&message.payload));
+    }
+}
+
+fn went_down(payload: &NetlinkPayload<RouteNetlinkMessage>) -> Option<IfIndex> {
+    match payload {
+        NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) if !is_up(link) => {
+            Some(IfIndex(link.header.index))
+        }
+        _ => None,
+    }
+}
+
+async fn read(handle: &Handle) -> Result<BTreeMap<String, Link>> {
+    let mut links = BTreeMap::new();
+    let mut messages = handle.link().get().execute();
+    while let Some(message) = messages.try_next().await? {
+        if let Some(link) = link(&message) {
+            links.insert(link.index, link);
+        }
+    }
+    let mut messages = handle.address().get().execute();
+    while let Some(message) = messages.try_next().await? {
+        if let Some(address) = address(&message)
+            && let Some(link) = links.get_mut(&IfIndex(message.header.index))
+        {
+            link.addresses.push(address);
+        }
+    }
+    let by_name = links.into_values().map(|link| (link.name.clone(), link));
+    Ok(by_name.collect())
+}
+
+fn is_up(message: &LinkMessage) -> bool {
+    let up = LinkFlags::Up | LinkFlags::LowerUp;
+    message.header.flags.contains(up)
+}
+
+fn link(message: &LinkMessage) -> Option<Link> {
+    let mut name = None;
+    let mut mac = None;
+    for attribute in &message.attributes {
+        match attribute {
+            LinkAttribute::IfName(text) => name = Some(text.clone()),
+            LinkAttribute::Address(bytes) => mac = Mac::try_from(bytes.as_slice()).ok(),
+            _ => {}
+        }
+    }
+    Some(Link {
+        index: IfIndex(message.header.index),
+        name: name?,
+        up: is_up(message),
+        mac,
+        addresses: Vec::new(),
+    })
+}
+
+/// The interface's own address: on point-to-point links `Local`, not `Address`, which is the peer's.
+fn address(message: &AddressMessage) -> Option<Ipv4Net> {
+    if message.header.family != AddressFamily::Inet {
+        return None;
+    }
+    let mut own = None;
+    for attribute in &message.attributes {
+        match attribute {
+            AddressAttribute::Local(IpAddr::V4(address)) => own = Some(*address),
+            AddressAttribute::Address(IpAddr::V4(address)) => own = own.or(Some(*address)),
+            _ => {}
+        }
+    }
+    Ipv4Net::new(own?, message.header.prefix_len).ok()
+}

@@ -1,0 +1,86 @@
+//! Sending IGMP, and asking the NIC for multicast: one AF_PACKET socket.
+//!
+//! A packet socket sends out of exactly the interface named, with exactly the source given, whatever routes, address
+//! changes or firewall output rules there are; the kernel adds the link-layer header of the device's kind. What it asks of
+//! NICs is undone by the kernel when the socket closes.
+
+use std::io;
+use std::mem::{size_of, zeroed};
+use std::net::Ipv4Addr;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+use igmp_common::frame::group_mac;
+
+use crate::proto::IfIndex;
+
+/// The socket. It receives nothing.
+#[derive(Debug)]
+pub struct PacketSocket {
+    fd: OwnedFd,
+}
+
+impl PacketSocket {
+    /// Opens it. Needs CAP_NET_RAW.
+    pub fn open() -> io::Result<Self> {
+        const NO_PROTOCOL: libc::c_int = 0; // bound to none: nothing is queued to us
+        let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+        // SAFETY: socket takes plain integers.
+        let fd = unsafe { libc::socket(libc::AF_PACKET, kind, NO_PROTOCOL) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: a fresh descriptor that nobody else owns.
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        Ok(Self { fd })
+    }
+
+    /// Sends an IPv4 packet to `group` out of `interface`.
+    pub fn send(&self, interface: IfIndex, group: Ipv4Addr, packet: &[u8]) -> io::Result<()> {
+        let mac = group_mac(group.octets());
+        // SAFETY: an all-zero sockaddr_ll is valid.
+        let mut to: libc::sockaddr_ll = unsafe { zeroed() };
+        to.sll_family = libc::AF_PACKET as u16;
+        to.sll_protocol = (libc::ETH_P_IP as u16).to_be();
+        to.sll_ifindex = interface.0.cast_signed();
+        to.sll_halen = mac.len() as u8;
+        to.sll_addr[..mac.len()].copy_from_slice(&mac);
+        // SAFETY: packet and address are valid for the lengths given and outlive the call.
+        let sent = unsafe {
+            libc::sendto(
+                self.fd.as_raw_fd(),
+                packet.as_ptr().cast(),
+                packet.len(),
+                0,
+                (&raw const to).cast(),
+                size_of::<libc::sockaddr_ll>() as libc::socklen_t,
+            )
+        };
+        if sent < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(())
+    }
+
+    /// Makes the device hand up every multicast frame, as the kernel's own multicast router does (`vif_add`), until the
+    /// device or this socket goes.
+    pub fn receive_all_multicast(&self, interface: IfIndex) -> io::Result<()> {
+        // SAFETY: an all-zero packet_mreq is valid.
+        let mut request: libc::packet_mreq = unsafe { zeroed() };
+        request.mr_ifindex = interface.0.cast_signed();
+        request.mr_type = libc::PACKET_MR_ALLMULTI as u16;
+        // SAFETY: the request is valid for the length given and outlives the call.
+        let result = unsafe {
+            libc::setsockopt(
+                self.fd.as_raw_fd(),
+                libc::SOL_PACKET,
+                libc::PACKET_ADD_MEMBERSHIP,
+                (&raw const request).cast(),
+                size_of::<libc::packet_mreq>() as libc::socklen_t,
+            )
+        };
+        if result < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,201 @@
+//! Answers to igmpctl's questions, from the state of the event loop.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::Ipv4Addr;
+
+use igmp_common::Counter as KernelCounter;
+
+use super::daemon::Daemon;
+use super::ports::ConfiguredPort;
+use super::tally::Trouble;
+use crate::api::{Counter, Datapath, Flow, Group, Interface, Path, Request, Response, Source};
+use crate::config::Role;
+use crate::proto::{self, IfIndex, Instant};
+
+/// Answers one question.
+pub fn answer(daemon: &Daemon, request: &Request) -> Response {
+    match request {
+        Request::ShowInterfaces {} => Response::Interfaces(interfaces(daemon)),
+        Request::ShowGroups { interface, group } => {
+            if let Some(unknown) = unknown_interface(daemon, interface.as_deref()) {
+                return unknown;
+            }
+            Response::Groups(groups(daemon, interface.as_deref(), *group))
+        }
+        Request::ShowFlows { group } => Response::Flows(flows(daemon, *group)),
+        Request::ShowCounters { interface } => {
+            if let Some(unknown) = unknown_interface(daemon, interface.as_deref()) {
+                return unknown;
+            }
+            Response::Counters(counters(daemon, interface.as_deref()))
+        }
+    }
+}
+
+fn unknown_interface(daemon: &Daemon, name: Option<&str>) -> Option<Response> {
+    let name = name?;
+    let known = daemon.ports.iter().any(|port| port.config.name == name);
+    (!known).then(|| Response::Error(format!("{name}: not an interface of igmpd")))
+}
+
+fn interfaces(daemon: &Daemon) -> Vec<Interface> {
+    let view = |port: &ConfiguredPort| {
+        let link = port.device.as_ref().map(|device| &device.link);
+        let state = router_interface(daemon, port);
+        let querier = state.map(proto::Interface::querier);
+        Interface {
+            name: port.config.name.clone(),
+            ifindex: link.map(|link| link.index.0),
+            role: port.config.role,
+            state: port.state(),
+            address: link.and_then(|link| Some(link.addresses.first()?.addr())),
+            datapath: if link.is_some() {
+                Datapath::XdpNative
+            } else {
+                Datapath::None
+            },
+            datapath_reason: port.reason.clone(),
+            igmp_version: port.config.params.version.into(),
+            querier: querier.map(|querier| querier.address),
+            querier_is_self: querier.is_some_and(|querier| querier.is_self),
+            groups: state.map_or(0, proto::Interface::group_count),
+            counters: port_counters(daemon, port)
+                .map(|(name, value, _)| (name.to_owned(), value))
+                .collect::<BTreeMap<_, _>>(),
+        }
+    };
+    daemon.ports.iter().map(view).collect()
+}
+
+fn router_interface<'a>(daemon: &'a Daemon, port: &ConfiguredPort) -> Option<&'a proto::Interface> {
+    daemon.router.interface(port.index()?)
+}
+
+fn groups(daemon: &Daemon, interface: Option<&str>, group: Option<Ipv4Addr>) -> Vec<Group> {
+    let now = daemon.now();
+    let mut rows = Vec::new();
+    for port in daemon.ports.iter() {
+        if interface.is_some_and(|name| name != port.config.name) {
+            continue;
+        }
+        let Some(state) = router_interface(daemon, port) else {
+            continue;
+        };
+        let wanted = state
+            .groups()
+            .filter(|(address, _)| group.is_none_or(|group| group == *address));
+        rows.extend(wanted.map(|(address, state)| view(&port.config.name, address, state, now)));
+    }
+    rows
+}
+
+fn view(interface: &str, address: Ipv4Addr, group: &proto::Group, now: Instant) -> Group {
+    let left = |timer: Option<Instant>| millis(timer.map(|end| end.saturating_since(now)));
+    let source = |source: proto::Source| Source {
+        address: source.address,
+        timer_ms: left(source.timer),
+    };
+    Group {
+        interface: interface.to_owned(),
+        group: address,
+        filter_mode: group.filter_mode().into(),
+        compatibility: group.compatibility().into(),
+        timer_ms: left(group.group_timer()),
+        sources: group.sources().map(source).collect(),
+        last_reporter: group.last_reporter(),
+        uptime_ms: millis(Some(now.saturating_since(group.since()))),
+        is_static: false,
+    }
+}
+
+fn millis(duration: Option<std::time::Duration>) -> u64 {
+    duration.map_or(0, |duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+}
+
+fn flows(daemon: &Daemon, group: Option<Ipv4Addr>) -> Vec<Flow> {
+    let names: HashMap<IfIndex, &str> = daemon
+        .ports
+        .iter()
+        .filter_map(|port| Some((port.index()?, port.config.name.as_str())))
+        .collect();
+    let upstream = daemon
+        .ports
+        .iter()
+        .find(|port| port.config.role == Role::Upstream)
+        .map(|port| port.config.name.clone());
+    let wanted = daemon
+        .fib
+        .flows()
+        .filter(|(id, _)| group.is_none_or(|group| group == id.group));
+    wanted
+        .map(|(id, flow)| {
+            let outputs = daemon.fib.outputs(flow.from_upstream);
+            let stats = daemon.datapath.flow_stats(flow.stats).unwrap_or_default();
+            Flow {
+                source: id.source,
+                group: id.group,
+                upstream: upstream.clone(),
+                outputs: outputs
+                    .iter()
+                    .filter_map(|output| names.get(output).map(|name| (*name).to_owned()))
+                    .collect(),
+                path: Path::Xdp,
+                packets: stats.packets,
+                bytes: stats.bytes,
+                set: flow.from_upstream.map(|set| set.0),
+            }
+        })
+        .collect()
+}
+
+fn counters(daemon: &Daemon, interface: Option<&str>) -> Vec<Counter> {
+    let row = |interface: Option<&str>, name: &str, value, description: &str| Counter {
+        interface: interface.map(str::to_owned),
+        name: name.to_owned(),
+        value,
+        description: description.to_owned(),
+    };
+    let mut rows = Vec::new();
+    for port in daemon.ports.iter() {
+        let name = port.config.name.as_str();
+        if interface.is_none_or(|wanted| wanted == name) {
+            let counts = port_counters(daemon, port);
+            rows.extend(counts.map(|(counter, value, text)| row(Some(name), counter, value, text)));
+        }
+    }
+    if interface.is_none() {
+        let troubles = Trouble::ALL.map(|trouble| {
+            let value = daemon.tally.get(trouble);
+            row(None, trouble.name(), value, trouble.description())
+        });
+        rows.extend(troubles);
+        let sets = daemon.fib.sets();
+        let gauges = [
+            ("flows", daemon.fib.flow_count(), "flows installed now"),
+            ("flows_refused_now", daemon.fib.refused_len(), "groups whose flows are refused now"),
+            ("replication_sets", sets.in_use(), "distinct output sets in use now"),
+            ("replication_sets_spare", sets.spare(), "replication sets ready for use now"),
+        ];
+        rows.extend(gauges.map(|(name, value, text)| row(None, name, value as u64, text)));
+    }
+    rows
+}
+
+/// The kernel's and the router's counters of one interface: name, value, description.
+fn port_counters<'a>(
+    daemon: &'a Daemon,
+    port: &ConfiguredPort,
+) -> impl Iterator<Item = (&'static str, u64, &'static str)> + use<'a> {
+    let counts = daemon
+        .datapath
+        .counters(port.slot)
+        .unwrap_or([0; KernelCounter::COUNT]);
+    let kernel = KernelCounter::ALL
+        .iter()
+        .map(move |counter| (counter.name(), counts[*counter as usize], counter.description()));
+    let router = router_interface(daemon, port).into_iter().flat_map(|state| {
+        let counts = state.counters().iter();
+        counts.map(|(counter, value)| (counter.name(), value, counter.description()))
+    });
+    kernel.chain(router)
+}

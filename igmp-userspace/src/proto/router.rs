@@ -1,0 +1,146 @@
+//! The router: inputs to interfaces, outputs and deadlines of all of them.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::interface::{Context, Interface};
+use super::timers::{Deadlines, Timer};
+use super::{IfIndex, Input, Instant, Output};
+
+/// The IGMP router of all downstream interfaces.
+///
+/// The caller hands in what happened and when, drains [`poll_output`](Self::poll_output) to `None`, and calls
+/// [`handle_timeout`](Self::handle_timeout) when [`poll_timeout`](Self::poll_timeout) has come. It should hand in what
+/// was already received *before* it calls `handle_timeout`: a report that waited in a queue then still rescues the
+/// group whose timer ran out meanwhile.
+#[derive(Debug, Default)]
+pub struct Router {
+    interfaces: BTreeMap<IfIndex, Interface>,
+    deadlines: Deadlines,
+    outputs: VecDeque<Output>,
+}
+
+impl Router {
+    /// A router without interfaces.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Something happened at `now`.
+    pub fn handle_input(&mut self, now: Instant, input: Input) {
+        match input {
+            Input::InterfaceReady {
+                interface: index,
+                params,
+                addresses,
+                alt_subnets,
+            } => {
+                if addresses.is_empty() {
+                    return self.remove(now, index);
+                }
+                let (interfaces, mut cx) = self.split(now, index);
+                if let Some(interface) = interfaces.get_mut(&index) {
+                    interface.reconfigure(&mut cx, params, addresses, alt_subnets);
+                } else {
+                    interfaces.insert(
+                        index,
+                        Interface::start(&mut cx, params, addresses, alt_subnets),
+                    );
+                }
+            }
+            Input::InterfaceGone { interface } => self.remove(now, interface),
+            Input::Received {
+                interface: index,
+                packet,
+            } => {
+                let (interfaces, mut cx) = self.split(now, index);
+                if let Some(interface) = interfaces.get_mut(&index) {
+                    interface.receive(&mut cx, packet);
+                }
+            }
+            Input::MessagesLost => {
+                let Self {
+                    interfaces,
+                    deadlines,
+                    outputs,
+                } = self;
+                for (&interface, state) in interfaces {
+                    state.messages_lost(&mut Context {
+                        now,
+                        interface,
+                        deadlines,
+                        outputs,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Everything whose time has come at `now` happens, each at most once.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        for timer in self.deadlines.take_due(now) {
+            let (Timer::Querier(index) | Timer::Group(index, _)) = timer;
+            let (interfaces, mut cx) = self.split(now, index);
+            let Some(interface) = interfaces.get_mut(&index) else {
+                continue;
+            };
+            match timer {
+                Timer::Querier(_) => interface.role_timeout(&mut cx),
+                Timer::Group(_, group) => interface.group_timeout(&mut cx, group),
+            }
+        }
+    }
+
+    /// The next thing to do, in the order of the events; `None` when all is done.
+    #[must_use]
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout). Every `handle_` call may change it.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.deadlines.next()
+    }
+
+    /// The state of an interface that is ready.
+    #[must_use]
+    pub fn interface(&self, interface: IfIndex) -> Option<&Interface> {
+        self.interfaces.get(&interface)
+    }
+
+    /// Every interface that is ready, ordered by index.
+    pub fn interfaces(&self) -> impl Iterator<Item = (IfIndex, &Interface)> {
+        self.interfaces
+            .iter()
+            .map(|(&index, interface)| (index, interface))
+    }
+
+    fn remove(&mut self, now: Instant, index: IfIndex) {
+        let (interfaces, mut cx) = self.split(now, index);
+        if let Some(interface) = interfaces.remove(&index) {
+            interface.stop(&mut cx);
+        }
+    }
+
+    const fn split(
+        &mut self,
+        now: Instant,
+        interface: IfIndex,
+    ) -> (&mut BTreeMap<IfIndex, Interface>, Context<'_>) {
+        let Self {
+            interfaces,
+            deadlines,
+            outputs,
+        } = self;
+        (
+            interfaces,
+            Context {
+                now,
+                interface,
+                deadlines,
+                outputs,
+            },
+        )
+    }
+}

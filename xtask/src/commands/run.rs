@@ -1,0 +1,116 @@
+//! `cargo xtask run`: the lab, or igmpd on this machine's interfaces.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+
+use super::build::{Profile, build, name_binaries};
+use super::setup;
+use crate::workspace::{find_program, is_root};
+
+/// See it work in a lab of network namespaces, or run igmpd on interfaces of this machine
+///
+/// Without --iface or --config among the flags: the lab. It builds a source, a gateway and receivers out of network
+/// namespaces, starts the real igmpd in the gateway, has real kernel hosts join and leave, shows who receives what and
+/// ends with a summary. It touches none of this machine's interfaces.
+///
+/// With --iface or --config: builds igmpd and becomes it, with the flags as they are.
+///
+/// Both need root, and call sudo when they are not.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask run                                            the lab
+  cargo xtask run --receivers 8 --seconds 60                 a larger one, for a minute
+  cargo xtask run -- --iface eth1 --iface eth2 --upstream eth0
+  cargo xtask run -- --help                                  igmpd's own flags")]
+pub struct Run {
+    /// Lab: end after this many seconds
+    #[arg(long, value_name = "N")]
+    seconds: Option<u32>,
+    /// Lab: this many receivers, each on a link of its own
+    #[arg(long, value_name = "N")]
+    receivers: Option<u32>,
+    /// Flags of igmpd (or of the lab)
+    #[arg(
+        value_name = "FLAGS",
+        trailing_var_arg = true,
+        allow_hyphen_values = true
+    )]
+    flags: Vec<OsString>,
+}
+
+impl Run {
+    pub fn run(self) -> Result<ExitCode> {
+        let lab = self.lab_flags();
+        let mut command = if self.flags.iter().any(|flag| means_igmpd(flag)) {
+            if !lab.is_empty() {
+                bail!(
+                    "--seconds and --receivers belong to the lab, which --iface and --config leave out"
+                );
+            }
+            setup::for_build()?;
+            as_root(&build(Profile::Release, &["igmp-userspace"])?.join("igmpd"))?
+        } else {
+            setup::for_lab()?;
+            let directory = build(Profile::Release, &["igmp-userspace", "igmp-tests"])?;
+            let mut command = as_root(&directory.join("igmp-lab"))?;
+            name_binaries(&mut command, &directory);
+            command
+        };
+        // Becoming the program leaves signals and the exit status to it.
+        let error = command.args(lab).args(self.flags).exec();
+        Err(error).with_context(|| format!("starting {}", command.get_program().display()))
+    }
+
+    fn lab_flags(&self) -> Vec<OsString> {
+        let flags = [("--seconds", self.seconds), ("--receivers", self.receivers)];
+        let given = flags
+            .into_iter()
+            .filter_map(|(flag, value)| Some([flag.into(), value?.to_string().into()]));
+        given.flatten().collect()
+    }
+}
+
+/// Whether this flag asks for igmpd itself rather than the lab.
+fn means_igmpd(flag: &OsStr) -> bool {
+    const IGMPD: [&str; 6] = ["--iface", "--config", "--help", "-h", "--version", "-V"];
+    let flag = flag.to_string_lossy();
+    IGMPD.contains(&flag.split('=').next().unwrap_or_default())
+}
+
+fn as_root(program: &Path) -> Result<Command> {
+    if is_root() {
+        return Ok(Command::new(program));
+    }
+    find_program("sudo").context("this needs root, and there is no sudo here: run it as root")?;
+    let mut sudo = Command::new("sudo");
+    sudo.arg("--preserve-env").arg(program);
+    Ok(sudo)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_flags_that_name_interfaces_or_ask_igmpd_itself_leave_the_lab() {
+        for flag in [
+            "--iface",
+            "--iface=eth0",
+            "--config",
+            "--config=/etc/igmpd/igmpd.toml",
+            "--help",
+            "-V",
+        ] {
+            assert!(means_igmpd(OsStr::new(flag)), "{flag}");
+        }
+        for flag in ["--seconds", "30", "--log-level=debug", "eth0", "--ifaces"] {
+            assert!(!means_igmpd(OsStr::new(flag)), "{flag}");
+        }
+    }
+}

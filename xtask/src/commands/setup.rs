@@ -1,0 +1,255 @@
+//! `cargo xtask setup`: finds or installs what the other commands need.
+
+use std::env;
+use std::fmt::Write as _;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use clap::Args;
+
+use crate::apt::Apt;
+use crate::ebpf;
+use crate::progress::Progress;
+use crate::toolchain::{self, Compiler, Survey, Toolchain};
+use crate::workspace::{self, find_program};
+
+/// The bpf-linker that is installed where there is none, and the LLVM versions it can be built with.
+const BPF_LINKER: &str = "0.13.0";
+const BPF_LINKER_LLVM: std::ops::RangeInclusive<u32> = 21..=23;
+
+/// Debian's toolchain with `core` for BPF, and the cargo that goes with it.
+const DISTRIBUTION_RUST: [&str; 3] = ["rustc-web", "cargo-web", "libstd-rust-web-dev-bpf"];
+
+/// A program that something here calls, and the package it comes in.
+struct Tool {
+    program: &'static str,
+    package: &'static str,
+}
+
+const fn tool(program: &'static str, package: &'static str) -> Tool {
+    Tool { program, package }
+}
+
+/// What the lab calls.
+const LAB_TOOLS: [Tool; 2] = [tool("ip", "iproute2"), tool("ethtool", "ethtool")];
+
+/// What the tests call beyond that: judges of packets, and hosts and routers that are not ours.
+const TEST_TOOLS: [Tool; 6] = [
+    tool("tshark", "tshark"),
+    tool("iperf", "iperf"),
+    tool("socat", "socat"),
+    tool("nft", "nftables"),
+    tool("smcrouted", "smcroute"),
+    tool("ping", "iputils-ping"),
+];
+
+/// Find or install what building and testing need
+///
+/// The kernel programs take a Rust compiler with `core` for BPF, and bpf-linker. Two compilers will do: rustup's
+/// nightly with the component rust-src, or a distribution's rustc that ships `core` for BPF (on Debian the packages
+/// rustc-web, cargo-web and libstd-rust-web-dev-bpf). What is there already is used as it is; the rest is installed
+/// with apt-get (through sudo when not root), rustup and cargo install.
+#[derive(Args)]
+pub struct Setup {
+    /// Also install what the tests call: tshark, iperf, nftables ..., rustfmt and clippy
+    #[arg(long)]
+    tests: bool,
+    /// Show the output of every step as it comes (else: only when it fails, and in target/xtask/setup.log)
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+impl Setup {
+    pub fn run(self) -> Result<ExitCode> {
+        let progress = Progress::new(self.verbose)?;
+        let toolchain = ensure_toolchain(&progress)?;
+        println!("compiler: {}", toolchain.compiler);
+        println!("linker: {}", toolchain.linker);
+        if self.tests {
+            ensure_test_tools(&progress)?;
+            println!("tools of the tests: all there");
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// What every build needs.
+pub fn for_build() -> Result<()> {
+    ensure_toolchain(&Progress::new(false)?).map(drop)
+}
+
+/// What the lab needs.
+pub fn for_lab() -> Result<()> {
+    let progress = Progress::new(false)?;
+    ensure_toolchain(&progress)?;
+    ensure_tools(&progress, &LAB_TOOLS)
+}
+
+/// What the tests need.
+pub fn for_tests() -> Result<()> {
+    let progress = Progress::new(false)?;
+    ensure_toolchain(&progress)?;
+    ensure_test_tools(&progress)
+}
+
+/// Finds or installs the toolchain, and proves it by building the kernel programs.
+fn ensure_toolchain(progress: &Progress) -> Result<Toolchain> {
+    let toolchain = match toolchain::survey().choose() {
+        Ok(toolchain) => toolchain,
+        Err(_) => install_toolchain(progress)?,
+    };
+    // The build script of igmp-userspace uses the same directory, so nothing is built twice.
+    let target_dir = workspace::target_dir()?.join("ebpf");
+    let mut build = ebpf::command(
+        &toolchain,
+        workspace::root(),
+        &target_dir,
+        env::consts::ARCH,
+    );
+    progress.step("building the kernel programs", &mut build).with_context(|| {
+        format!(
+            "the kernel programs do not build with {} and {}; a linker older than the compiler's LLVM is replaced by \
+             removing it and running `cargo xtask setup`",
+            toolchain.compiler, toolchain.linker
+        )
+    })?;
+    Ok(toolchain)
+}
+
+/// Tries what could complete a toolchain, surest first, until one does.
+fn install_toolchain(progress: &Progress) -> Result<Toolchain> {
+    let apt = Apt::find(progress);
+    let ways: [(&str, &dyn Fn() -> Result<()>); 3] = [
+        ("with the compiler that is here", &|| Ok(())),
+        ("with the distribution's compiler", &|| {
+            install_distribution_rust(apt.as_ref())
+        }),
+        ("with rustup's nightly", &|| install_nightly(progress)),
+    ];
+    let mut failures = String::new();
+    for (way, install_compiler) in ways {
+        let attempt = install_compiler().and_then(|()| {
+            let survey = toolchain::survey();
+            let compiler = survey.compilers().next().context("no compiler for BPF")?;
+            if survey.linker.is_err() {
+                install_linker(progress, apt.as_ref(), compiler)?;
+            }
+            toolchain::survey()
+                .choose()
+                .map_err(|missing| anyhow!(missing.join("; ")))
+        });
+        match attempt {
+            Ok(toolchain) => return Ok(toolchain),
+            Err(error) => writeln!(failures, "  {way}: {error:#}")?,
+        }
+    }
+    bail!("{}", cannot_build(&toolchain::survey(), &failures))
+}
+
+fn install_distribution_rust(apt: Option<&Apt>) -> Result<()> {
+    let apt = apt.context("there is no apt-get here")?;
+    for package in DISTRIBUTION_RUST {
+        if !apt.offers(package)? {
+            bail!("this release has no package {package}");
+        }
+    }
+    apt.install(&DISTRIBUTION_RUST)
+}
+
+fn install_nightly(progress: &Progress) -> Result<()> {
+    find_program("rustup").context("rustup is not installed")?;
+    // A machine that cannot reach rustup's server fails in seconds; one that is only slow gets its time.
+    let mut rustup = Command::new("timeout");
+    rustup.args([
+        "600",
+        "rustup",
+        "toolchain",
+        "install",
+        "nightly",
+        "--profile",
+        "minimal",
+    ]);
+    rustup.args(["--component", "rust-src", "--no-self-update"]);
+    progress.step("installing rustup's nightly with rust-src", &mut rustup)
+}
+
+/// Builds bpf-linker against an LLVM that reads what `compiler` writes: its own version, or a newer one.
+fn install_linker(progress: &Progress, apt: Option<&Apt>, compiler: &Compiler) -> Result<()> {
+    let apt = apt.context("there is no apt-get here to install LLVM with")?;
+    for llvm in BPF_LINKER_LLVM.filter(|&llvm| llvm >= compiler.llvm) {
+        let package = format!("llvm-{llvm}-dev");
+        if !apt.offers(&package)? {
+            continue;
+        }
+        // bpf-linker's build links the C++ library that LLVM is written against.
+        apt.install(&[&package, "g++", "zlib1g-dev", "libzstd-dev"])?;
+        let mut install =
+            workspace::cargo(["install", "bpf-linker", "--version", BPF_LINKER, "--locked"]);
+        install
+            .args([
+                "--no-default-features",
+                "--features",
+                &format!("llvm-{llvm}"),
+            ])
+            .env("LLVM_PREFIX", format!("/usr/lib/llvm-{llvm}"));
+        return progress.step(
+            &format!("installing bpf-linker {BPF_LINKER} for LLVM {llvm}"),
+            &mut install,
+        );
+    }
+    bail!(
+        "bpf-linker {BPF_LINKER} needs LLVM {} or newer; apt has none it knows",
+        compiler.llvm
+    )
+}
+
+fn cannot_build(survey: &Survey, failures: &str) -> String {
+    let missing = survey.choose().err().unwrap_or_default();
+    format!(
+        "the kernel programs cannot be built on this machine\n\
+         missing:\n  {}\n\
+         tried:\n{failures}\
+         to do by hand, one of:\n  \
+         apt-get install {}    (Debian 12 or newer)\n  \
+         rustup toolchain install nightly --component rust-src\n\
+         and:\n  \
+         cargo install cargo-binstall && cargo binstall bpf-linker",
+        missing.join("\n  "),
+        DISTRIBUTION_RUST.join(" ")
+    )
+}
+
+fn ensure_test_tools(progress: &Progress) -> Result<()> {
+    ensure_tools(progress, &LAB_TOOLS)?;
+    ensure_tools(progress, &TEST_TOOLS)?;
+    ensure_component(progress, "rustfmt", "fmt")?;
+    ensure_component(progress, "clippy", "clippy")
+}
+
+fn ensure_tools(progress: &Progress, tools: &[Tool]) -> Result<()> {
+    let missing = tools
+        .iter()
+        .filter(|tool| find_program(tool.program).is_none());
+    let packages: Vec<&str> = missing.map(|tool| tool.package).collect();
+    if packages.is_empty() {
+        return Ok(());
+    }
+    let by_hand = || format!("install these packages: {}", packages.join(" "));
+    Apt::find(progress)
+        .with_context(by_hand)?
+        .install(&packages)
+        .with_context(by_hand)
+}
+
+/// A part of the Rust toolchain that a minimal installation leaves out.
+fn ensure_component(progress: &Progress, component: &str, subcommand: &str) -> Result<()> {
+    if workspace::cargo([subcommand, "--version"])
+        .output()
+        .is_ok_and(|output| output.status.success())
+    {
+        return Ok(());
+    }
+    let mut add = Command::new("rustup");
+    add.args(["component", "add", component]);
+    progress.step(&format!("adding {component}"), &mut add)
+}
