@@ -46,8 +46,10 @@ pub(super) fn captured() -> Vec<(&'static str, Vec<u8>, Ipv4Addr, Ipv4Addr, Repr
     vec![
         (
             "IP_ADD_MEMBERSHIP",
-            hex("46c00028 00004000 0102f9ef 0a010009 e0000016 94040000 \
- 2200e9fb 00000001 04000000 ef010101"),
+            hex(concat!(
+                "46c00028 00004000 0102f9ef 0a010009 e0000016 94040000 ",
+                "2200e9fb 00000001 04000000 ef010101"
+            )),
             HOST,
             ALL_IGMPV3_ROUTERS,
             Repr::ReportV3(vec![record(
@@ -58,8 +60,10 @@ pub(super) fn captured() -> Vec<(&'static str, Vec<u8>, Ipv4Addr, Ipv4Addr, Repr
         ),
         (
             "IP_ADD_SOURCE_MEMBERSHIP, and the repetition of another join",
-            hex("46c00034 00004000 0102f9e3 0a010009 e0000016 94040000 \
- 2200f1f1 00000002 05000001 e8010101 0a000005 04000000 ef010101"),
+            hex(concat!(
+                "46c00034 00004000 0102f9e3 0a010009 e0000016 94040000 ",
+                "2200f1f1 00000002 05000001 e8010101 0a000005 04000000 ef010101"
+            )),
             HOST,
             ALL_IGMPV3_ROUTERS,
             Repr::ReportV3(vec![
@@ -69,8 +73,10 @@ pub(super) fn captured() -> Vec<(&'static str, Vec<u8>, Ipv4Addr, Ipv4Addr, Repr
         ),
         (
             "IP_DROP_MEMBERSHIP",
-            hex("46c00028 00004000 0102f9ef 0a010009 e0000016 94040000 \
- 2200eafb 00000001 03000000 ef010101"),
+            hex(concat!(
+                "46c00028 00004000 0102f9ef 0a010009 e0000016 94040000 ",
+                "2200eafb 00000001 03000000 ef010101"
+            )),
             HOST,
             ALL_IGMPV3_ROUTERS,
             Repr::ReportV3(vec![record(
@@ -81,8 +87,10 @@ pub(super) fn captured() -> Vec<(&'static str, Vec<u8>, Ipv4Addr, Ipv4Addr, Repr
         ),
         (
             "join with force_igmp_version = 2",
-            hex("46c00020 00004000 0102e909 0a010009 ef020202 94040000 \
- 1600f8fa ef020202"),
+            hex(concat!(
+                "46c00020 00004000 0102e909 0a010009 ef020202 94040000 ",
+                "1600f8fa ef020202"
+            )),
             HOST,
             [239, 2, 2, 2].into(),
             Repr::ReportV2 {
@@ -91,8 +99,10 @@ pub(super) fn captured() -> Vec<(&'static str, Vec<u8>, Ipv4Addr, Ipv4Addr, Repr
         ),
         (
             "leave with force_igmp_version = 2",
-            hex("46c00020 00004000 0102fa0b 0a010009 e0000002 94040000 \
- 1700f7fa ef020202"),
+            hex(concat!(
+                "46c00020 00004000 0102fa0b 0a010009 e0000002 94040000 ",
+                "1700f7fa ef020202"
+            )),
             HOST,
             ALL_ROUTERS,
             Repr::Leave {
@@ -101,8 +111,10 @@ pub(super) fn captured() -> Vec<(&'static str, Vec<u8>, Ipv4Addr, Ipv4Addr, Repr
         ),
         (
             "join with force_igmp_version = 1",
-            hex("46c00020 00004000 0102e807 0a010009 ef030303 94040000 \
- 1200fbf8 ef030303"),
+            hex(concat!(
+                "46c00020 00004000 0102e807 0a010009 ef030303 94040000 ",
+                "1200fbf8 ef030303"
+            )),
             HOST,
             [239, 3, 3, 3].into(),
             Repr::ReportV1 {
@@ -111,16 +123,20 @@ pub(super) fn captured() -> Vec<(&'static str, Vec<u8>, Ipv4Addr, Ipv4Addr, Repr
         ),
         (
             "bridge querier, version 3",
-            hex("46c00024 00004000 0102fa10 0a010001 e0000001 94040000 \
- 1164ec1e 00000000 027d0000"),
+            hex(concat!(
+                "46c00024 00004000 0102fa10 0a010001 e0000001 94040000 ",
+                "1164ec1e 00000000 027d0000"
+            )),
             BRIDGE,
             ALL_SYSTEMS,
             Repr::Query(query),
         ),
         (
             "bridge querier, version 2",
-            hex("46c00020 00004000 0102fa14 0a010001 e0000001 94040000 \
- 1164ee9b 00000000"),
+            hex(concat!(
+                "46c00020 00004000 0102fa14 0a010001 e0000001 94040000 ",
+                "1164ee9b 00000000"
+            )),
             BRIDGE,
             ALL_SYSTEMS,
             Repr::Query(query_v2),
