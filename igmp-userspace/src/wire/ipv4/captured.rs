@@ -25,24 +25,16 @@ fn hex(digits: &str) -> Vec<u8> {
     digits.chunks(2).map(octet).collect()
 }
 
-/// Packets that Linux 6.18 sent (a host's sockets, and a bridge as querier), as captured, with what they mean.
-pub(super) fn captured() -> Vec<(&'static str, Vec<u8>, Ipv4Addr, Ipv4Addr, Repr)> {
+type Captured = (&'static str, Vec<u8>, Ipv4Addr, Ipv4Addr, Repr);
+
+/// Packets that Linux 6.18 sent, as captured: name, packet, source, destination, message.
+pub(super) fn captured() -> Vec<Captured> {
+    [from_sockets(), from_bridge()].concat()
+}
+
+/// From a host whose sockets join and leave.
+fn from_sockets() -> Vec<Captured> {
     let source = Ipv4Addr::new(10, 0, 0, 5);
-    let query = Query {
-        version: Version::V3,
-        max_response_time: Duration::from_secs(10),
-        group: Ipv4Addr::UNSPECIFIED,
-        suppress_router_side_processing: false,
-        robustness: 2,
-        query_interval: Duration::from_secs(125),
-        sources: vec![],
-    };
-    let query_v2 = Query {
-        version: Version::V2,
-        robustness: 0,
-        query_interval: Duration::ZERO,
-        ..query.clone()
-    };
     vec![
         (
             "IP_ADD_MEMBERSHIP",
@@ -121,6 +113,27 @@ pub(super) fn captured() -> Vec<(&'static str, Vec<u8>, Ipv4Addr, Ipv4Addr, Repr
                 group: [239, 3, 3, 3].into(),
             },
         ),
+    ]
+}
+
+/// From a bridge as querier (`mcast_querier 1`, `mcast_query_use_ifaddr 1`).
+fn from_bridge() -> Vec<Captured> {
+    let query = Query {
+        version: Version::V3,
+        max_response_time: Duration::from_secs(10),
+        group: Ipv4Addr::UNSPECIFIED,
+        suppress_router_side_processing: false,
+        robustness: 2,
+        query_interval: Duration::from_secs(125),
+        sources: vec![],
+    };
+    let query_v2 = Query {
+        version: Version::V2,
+        robustness: 0,
+        query_interval: Duration::ZERO,
+        ..query.clone()
+    };
+    vec![
         (
             "bridge querier, version 3",
             hex(concat!(
