@@ -118,7 +118,7 @@ fn every_key_is_read_and_an_interface_overrides_the_defaults() {
     let defaults = InterfaceParams {
         version: Version::V2,
         robustness: 3,
-        query_interval: Duration::from_secs(120),
+        query_interval: Duration::from_mins(2),
         query_response_interval: Duration::from_millis(500),
         last_member_query_interval: Duration::from_secs(2),
         last_member_query_count: Some(1),
@@ -129,7 +129,7 @@ fn every_key_is_read_and_an_interface_overrides_the_defaults() {
     let own = InterfaceParams {
         version: Version::V3,
         robustness: 7,
-        query_interval: Duration::from_secs(3_600),
+        query_interval: Duration::from_hours(1),
         query_response_interval: Duration::from_secs(20),
         last_member_query_interval: Duration::from_millis(100),
         last_member_query_count: Some(5),
