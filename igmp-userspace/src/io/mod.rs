@@ -1,1 +1,3 @@
 //! The world: BPF maps, netlink, sockets, the event loop.
+
+pub mod control;
