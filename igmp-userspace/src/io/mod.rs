@@ -1,3 +1,5 @@
 //! The world: BPF maps, netlink, sockets, the event loop.
 
+pub mod cli;
 pub mod control;
+mod usage;
