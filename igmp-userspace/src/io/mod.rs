@@ -2,4 +2,6 @@
 
 pub mod cli;
 pub mod control;
+pub mod ctl;
+mod table;
 mod usage;
