@@ -3,5 +3,6 @@
 pub mod cli;
 pub mod control;
 pub mod ctl;
+pub mod notify;
 mod table;
 mod usage;
