@@ -1,5 +1,6 @@
 //! igmpd: reads the command line, starts the event loop, says how it ended.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use igmp_userspace::io::{cli, daemon};
@@ -35,6 +36,7 @@ fn log(start: &cli::Start) {
     let log = tracing_subscriber::fmt()
         .with_env_filter(level)
         .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
         .with_writer(std::io::stderr);
     match start.log_format {
         cli::LogFormat::Text => log.init(),
