@@ -1,2 +1,45 @@
-//! igmpd.
-fn main() {}
+//! igmpd: reads the command line, starts the event loop, says how it ended.
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use igmp_userspace::io::{cli, daemon};
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let start = match cli::parse(std::env::args_os()) {
+        Ok(start) => start,
+        Err(stop) => return stop.report(),
+    };
+    log(&start);
+    let kernel_log = start.log_level == tracing::Level::TRACE;
+    // The event loop has this thread to itself; clients of the control socket are served beside it.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build();
+    let result = runtime
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| runtime.block_on(daemon::run(start.config, kernel_log)));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("igmpd: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Logs to standard error; standard output belongs to the `ready` line.
+fn log(start: &cli::Start) {
+    let level = EnvFilter::new(format!("igmp_userspace={0},igmp_ingress={0},warn", start.log_level));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(level)
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+        .with_writer(std::io::stderr);
+    match start.log_format {
+        cli::LogFormat::Text => log.init(),
+        cli::LogFormat::Json => log.json().init(),
+    }
+}

@@ -1,1 +1,194 @@
-//! Configuration: file or flags -> validated [`Config`].
+//! Configuration: file or flags -> validated [`Config`]. Pure: reading the file is the caller's.
+//!
+//! `docs/configuration.md` describes every key. Each error is one line that says where, what and what to do.
+
+mod duration;
+mod error;
+mod igmp;
+mod interface;
+mod reader;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+pub use error::{Error, Problem};
+pub use interface::{InterfaceConfig, Role};
+
+use crate::proto::InterfaceParams;
+use igmp::IgmpKeys;
+use reader::Source;
+
+/// Where igmpd looks when it is given neither a file nor interfaces.
+pub const DEFAULT_FILE: &str = "/etc/igmpd/igmpd.toml";
+/// Where igmpd listens and igmpctl connects.
+pub const DEFAULT_CONTROL_SOCKET: &str = "/run/igmpd/control.sock";
+/// Directory in a bpffs for pinned links and maps.
+pub const DEFAULT_PIN_PATH: &str = "/sys/fs/bpf/igmpd";
+/// Flows that the kernel's table has room for.
+pub const DEFAULT_MAX_FLOWS: u32 = 65_536;
+
+/// The kernel allocates every flow up front: a typing error must not take gigabytes.
+const MOST_FLOWS: u32 = 1_048_576;
+
+/// `sun_path` of unix(7) is 108 bytes with the closing zero.
+const LONGEST_SOCKET_PATH: usize = 107;
+
+/// Everything igmpd is told at start.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Config {
+    /// The Unix socket that igmpctl talks to.
+    pub control_socket: PathBuf,
+    /// Directory in a bpffs for pinned links and maps.
+    pub pin_path: PathBuf,
+    /// How packets are replicated.
+    pub mode: Mode,
+    /// Entries of the kernel's flow table.
+    pub max_flows: u32,
+    /// The interfaces, in the order given: at most one upstream, at least one downstream, no name twice.
+    pub interfaces: Vec<InterfaceConfig>,
+}
+
+/// How packets are replicated.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Mode {
+    /// The best way the device offers.
+    #[default]
+    Auto,
+    /// XDP in the driver; a device without it is refused.
+    XdpNative,
+}
+
+impl FromStr for Mode {
+    type Err = Problem;
+
+    fn from_str(text: &str) -> Result<Self, Problem> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "xdp-native" => Ok(Self::XdpNative),
+            "xdp-generic" | "tc" => Err(Problem::new(
+                format!("this version has no mode \"{text}\", only native XDP"),
+                MODE_REMEDY,
+            )),
+            _ => Err(Problem::new(format!("\"{text}\" is no mode"), MODE_REMEDY)),
+        }
+    }
+}
+
+const MODE_REMEDY: &str = "write \"auto\" or \"xdp-native\"";
+
+/// Reads the text of a configuration file; `file_name` is what errors call it.
+///
+/// # Errors
+///
+/// The first thing in the file that is not valid TOML, not a known key, or not a usable value.
+pub fn parse(text: &str, file_name: &str) -> Result<Config, Error> {
+    let source = Source {
+        text,
+        name: file_name,
+    };
+    let mut root = source.parse()?;
+
+    let mut daemon = root.section("daemon")?;
+    let control_socket = daemon.parsed("control_socket", DEFAULT_CONTROL_SOCKET, |text| {
+        absolute(text).and_then(|path| check_socket_path(&path).map(|()| path))
+    })?;
+    let pin_path = daemon.parsed("pin_path", DEFAULT_PIN_PATH, absolute)?;
+    daemon.finish()?;
+
+    let mut datapath = root.section("datapath")?;
+    let mode = datapath.parsed("mode", "auto", Mode::from_str)?;
+    let max_flows = datapath.integer("max_flows", &(1..=MOST_FLOWS), "")?;
+    datapath.finish()?;
+
+    let mut igmp = root.section("igmp")?;
+    let defaults = IgmpKeys::read(&mut igmp)?;
+    igmp.finish()?;
+
+    let mut places = Vec::new();
+    let mut interfaces = Vec::new();
+    for section in root.sections("interface")? {
+        places.push(section.place());
+        interfaces.push(interface::read(section, &defaults)?);
+    }
+    root.finish()?;
+    let placed: Vec<_> = places.into_iter().zip(&interfaces).collect();
+    let whole = placed
+        .first()
+        .map_or_else(|| source.place(&(0..0)), |(place, _)| place.clone());
+    interface::check_together(&placed, &whole)?;
+
+    Ok(Config {
+        control_socket: control_socket
+            .map_or_else(|| DEFAULT_CONTROL_SOCKET.into(), toml::Spanned::into_inner),
+        pin_path: pin_path.map_or_else(|| DEFAULT_PIN_PATH.into(), toml::Spanned::into_inner),
+        mode: mode.map(toml::Spanned::into_inner).unwrap_or_default(),
+        max_flows: max_flows.map_or(DEFAULT_MAX_FLOWS, toml::Spanned::into_inner),
+        interfaces,
+    })
+}
+
+impl Config {
+    /// What `--iface` (repeatable: `downstream`) and `--upstream` ask for; all else is the default.
+    ///
+    /// # Errors
+    ///
+    /// A name that no interface can have, a name given twice, or no downstream; the place is the flag.
+    pub fn from_flags(downstream: &[String], upstream: Option<&str>) -> Result<Self, Error> {
+        let mut places = Vec::new();
+        let mut interfaces = Vec::new();
+        let named = upstream
+            .map(|name| (Role::Upstream, "--upstream", name))
+            .into_iter();
+        for (role, flag, name) in named.chain(
+            downstream
+                .iter()
+                .map(|name| (Role::Downstream, "--iface", &**name)),
+        ) {
+            let place = format!("{flag} {name}");
+            interface::check_name(name).map_err(|problem| problem.at(&*place))?;
+            places.push(place);
+            interfaces.push(InterfaceConfig {
+                name: name.to_owned(),
+                role,
+                alt_subnets: Vec::new(),
+                params: InterfaceParams::default(),
+            });
+        }
+        let placed: Vec<_> = places.into_iter().zip(&interfaces).collect();
+        interface::check_together(&placed, "--iface")?;
+        Ok(Self {
+            control_socket: DEFAULT_CONTROL_SOCKET.into(),
+            pin_path: DEFAULT_PIN_PATH.into(),
+            mode: Mode::default(),
+            max_flows: DEFAULT_MAX_FLOWS,
+            interfaces,
+        })
+    }
+}
+
+/// A daemon's working directory is nobody's business: paths in the file start at the root.
+fn absolute(text: &str) -> Result<PathBuf, Problem> {
+    let path = PathBuf::from(text);
+    if path.is_absolute() {
+        Ok(path)
+    } else {
+        Err(Problem::new(
+            format!("\"{text}\" is a relative path"),
+            "write it from / on",
+        ))
+    }
+}
+
+/// Refuses a path that does not fit into a Unix socket address.
+pub(crate) fn check_socket_path(path: &Path) -> Result<(), Problem> {
+    let length = path.as_os_str().len();
+    if length > LONGEST_SOCKET_PATH {
+        return Err(Problem::new(
+            format!("the socket path has {length} bytes"),
+            format!("a Unix socket takes at most {LONGEST_SOCKET_PATH}: choose a shorter one"),
+        ));
+    }
+    Ok(())
+}

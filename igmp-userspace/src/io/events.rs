@@ -30,9 +30,9 @@ pub struct Event {
 impl Events {
     /// Wraps the ring; needs a running tokio reactor.
     pub fn new(ring: RingBuf<MapData>) -> io::Result<Self> {
-        Ok(Self {
-            ring: AsyncFd::new(ring)?,
-        })
+        // SAFETY: the ring owns its map's descriptor and keeps it open for its life.
+        let ring = unsafe { AsyncFd::register(ring) }?;
+        Ok(Self { ring })
     }
 
     /// Waits for records and takes some, oldest first. Cancel safe: nothing is taken before the wait is over.

@@ -7,7 +7,8 @@ use tokio::io::unix::AsyncFd;
 
 /// Forwards them for as long as the runtime lives.
 pub fn forward(logger: EbpfLogger<&'static dyn log::Log>) -> io::Result<()> {
-    let mut logger = AsyncFd::new(logger)?;
+    // SAFETY: the logger owns its ring's descriptor and keeps it open for its life.
+    let mut logger = unsafe { AsyncFd::register(logger) }?;
     tokio::spawn(async move {
         while let Ok(mut guard) = logger.readable_mut().await {
             guard.get_inner_mut().flush();

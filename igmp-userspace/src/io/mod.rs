@@ -1,1 +1,17 @@
 //! The world: BPF maps, netlink, sockets, the event loop.
+
+pub mod cli;
+pub mod control;
+pub mod ctl;
+pub mod daemon;
+pub mod datapath;
+pub mod events;
+mod kernel_log;
+pub mod links;
+pub mod notify;
+pub mod packet_socket;
+pub mod ports;
+mod status;
+mod table;
+mod tally;
+mod usage;

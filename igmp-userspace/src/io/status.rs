@@ -55,7 +55,7 @@ fn interfaces(daemon: &Daemon) -> Vec<Interface> {
                 Datapath::None
             },
             datapath_reason: port.reason.clone(),
-            igmp_version: port.config.params.version.into(),
+            igmp_version: port.config.params.version as u8,
             querier: querier.map(|querier| querier.address),
             querier_is_self: querier.is_some_and(|querier| querier.is_self),
             groups: state.map_or(0, proto::Interface::group_count),
@@ -99,7 +99,7 @@ fn view(interface: &str, address: Ipv4Addr, group: &proto::Group, now: Instant) 
         interface: interface.to_owned(),
         group: address,
         filter_mode: group.filter_mode().into(),
-        compatibility: group.compatibility().into(),
+        compatibility: group.compatibility() as u8,
         timer_ms: left(group.group_timer()),
         sources: group.sources().map(source).collect(),
         last_reporter: group.last_reporter(),

@@ -26,7 +26,12 @@ impl Display for Query {
             write_set(f, &self.sources)?;
             write!(f, ", ")?;
         }
-        write!(f, "v{}, {:?}", self.version as u8, self.max_response_time)?;
+        write!(f, "v{}, ", self.version as u8)?;
+        if self.max_response_time.is_zero() {
+            write!(f, "0s")?;
+        } else {
+            write!(f, "{:?}", self.max_response_time)?;
+        }
         if self.suppress_router_side_processing {
             write!(f, ", suppress")?;
         }

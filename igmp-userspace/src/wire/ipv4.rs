@@ -103,7 +103,7 @@ fn has_router_alert(mut options: &[u8]) -> Option<bool> {
 /// identification 0 as Linux' own IGMP sends it.
 ///
 /// # Panics
-/// When `message` is too long for any IPv4 packet; what comes out of [`split`](super::split) never is.
+/// When `message` is too long for any IPv4 packet; what comes out of [`split`](fn@super::split) never is.
 #[must_use]
 pub fn emit(source: Ipv4Addr, destination: Ipv4Addr, message: &Repr) -> Bytes {
     let len = HEADER_LEN + message.buffer_len();

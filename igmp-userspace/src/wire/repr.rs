@@ -100,7 +100,7 @@ impl Repr {
     /// section 4.1.6).
     ///
     /// # Panics
-    /// When `buffer` is shorter, or a count is too large for any IPv4 packet; see [`split`](super::split).
+    /// When `buffer` is shorter, or a count is too large for any IPv4 packet; see [`split`](fn@super::split).
     pub fn emit(&self, buffer: &mut [u8]) {
         buffer.fill(0);
         match self {
@@ -111,11 +111,10 @@ impl Repr {
             Self::ReportV3(records) => {
                 buffer[field::TYPE] = kind::REPORT_V3;
                 put_u16(buffer, field::RECORD_COUNT, count(records));
-                records
-                    .iter()
-                    .fold(&mut buffer[field::RECORDS..], |rest, record| {
-                        record.emit(rest)
-                    });
+                let mut rest = &mut buffer[field::RECORDS..];
+                for record in records {
+                    rest = record.emit(rest);
+                }
             }
         }
         let checksum = internet_checksum(buffer);

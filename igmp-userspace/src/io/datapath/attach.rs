@@ -52,7 +52,7 @@ fn explain(error: aya::programs::ProgramError) -> AttachError {
 }
 
 /// The errno at the bottom of an error chain.
-fn os_error(error: &dyn std::error::Error) -> Option<i32> {
+fn os_error(error: &(dyn std::error::Error + 'static)) -> Option<i32> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(code) = error

@@ -130,10 +130,10 @@ impl Datapath {
 
     /// Carries out one change. `egress` gives each output port's program. An output whose device has just gone is left
     /// out: its removal is on its way.
-    pub fn apply(
+    pub fn apply<'a>(
         &mut self,
         change: &Change,
-        egress: &dyn Fn(IfIndex) -> Option<BorrowedEgress>,
+        egress: &dyn Fn(IfIndex) -> Option<BorrowedEgress<'a>>,
     ) -> Result<(), MapError> {
         match change {
             Change::FillSet { set, outputs } => {
@@ -171,7 +171,7 @@ impl Datapath {
     }
 
     /// Puts one output into a set, or replaces its egress program.
-    pub fn put_output(&mut self, set: SetId, output: IfIndex, egress: Option<BorrowedEgress>) {
+    pub fn put_output(&mut self, set: SetId, output: IfIndex, egress: Option<BorrowedEgress<'_>>) {
         let Some(set) = self.sets.get_mut(&set) else {
             return;
         };

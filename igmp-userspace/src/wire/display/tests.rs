@@ -31,6 +31,10 @@ fn each_kind_in_the_short_notation() {
         suppress_router_side_processing: true,
         ..specific.clone()
     };
+    let at_once = Query {
+        max_response_time: Duration::ZERO,
+        ..query.clone()
+    };
     let older = Query {
         version: Version::V2,
         ..query.clone()
@@ -51,6 +55,7 @@ fn each_kind_in_the_short_notation() {
 
     for (message, expected) in [
         (Repr::Query(query), "Query(G=0.0.0.0, v3, 10s)"),
+        (Repr::Query(at_once), "Query(G=0.0.0.0, v3, 0s)"),
         (Repr::Query(older), "Query(G=0.0.0.0, v2, 10s)"),
         (Repr::Query(specific), "Query(G=239.1.1.1, v3, 100ms)"),
         (

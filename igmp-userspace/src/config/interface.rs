@@ -1,0 +1,193 @@
+//! Interfaces: what each one is for, whether from `[[interface]]` or from flags.
+
+use std::str::FromStr;
+
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+
+use crate::proto::InterfaceParams;
+
+use super::error::{Error, Problem};
+use super::igmp::IgmpKeys;
+use super::reader::Section;
+
+/// Longest interface name: the kernel's IFNAMSIZ without the closing zero.
+const LONGEST_NAME: usize = 15;
+
+/// What an interface is for.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Towards the sources; at most one (RFC 4605 section 4).
+    Upstream,
+    /// Towards the receivers: igmpd is the IGMP router here.
+    Downstream,
+    /// Left alone, as if it were not listed.
+    Disabled,
+}
+
+impl Role {
+    /// The word that stands for it in the configuration and in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Upstream => "upstream",
+            Self::Downstream => "downstream",
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
+impl FromStr for Role {
+    type Err = Problem;
+
+    fn from_str(text: &str) -> Result<Self, Problem> {
+        [Self::Upstream, Self::Downstream, Self::Disabled]
+            .into_iter()
+            .find(|role| role.name() == text)
+            .ok_or_else(|| {
+                Problem::new(
+                    format!("\"{text}\" is no role"),
+                    "write \"upstream\", \"downstream\" or \"disabled\"",
+                )
+            })
+    }
+}
+
+/// One interface.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct InterfaceConfig {
+    /// The kernel's name for it. It need not exist: an interface is used while it is there.
+    pub name: String,
+    /// What it is for.
+    pub role: Role,
+    /// Networks whose sources are accepted on it beyond its own subnets.
+    pub alt_subnets: Vec<Ipv4Net>,
+    /// Timers and versions of IGMP.
+    pub params: InterfaceParams,
+}
+
+/// Reads one `[[interface]]`.
+pub(super) fn read(
+    mut section: Section<'_>,
+    defaults: &IgmpKeys,
+) -> Result<InterfaceConfig, Error> {
+    let (source, place) = (section.source(), section.place());
+    let missing = |key: &str, remedy: &str| {
+        Problem::new(format!("this interface has no {key}"), remedy).at(&*place)
+    };
+
+    let name = section.parsed("name", "eth0", |text| {
+        check_name(text).map(|()| text.to_owned())
+    })?;
+    let role = section.parsed("role", "downstream", Role::from_str)?;
+    let alt_subnets = section.parsed_list("alt_subnets", "10.0.0.0/23", parse_source_network)?;
+    let igmp = IgmpKeys::read(&mut section)?;
+    // A misspelled key first: it explains the missing one.
+    section.finish()?;
+
+    let name = name
+        .ok_or_else(|| missing("name", "add one, such as name = \"eth0\""))?
+        .into_inner();
+    let role = role.ok_or_else(|| {
+        missing(
+            "role",
+            "add role = \"upstream\", \"downstream\" or \"disabled\"",
+        )
+    })?;
+    let params = igmp.or(defaults).params(source, &name)?;
+    Ok(InterfaceConfig {
+        name,
+        role: role.into_inner(),
+        alt_subnets,
+        params,
+    })
+}
+
+/// What must hold between interfaces. Each comes with its place; `whole` is the place of what is missing altogether.
+pub(super) fn check_together(
+    interfaces: &[(String, &InterfaceConfig)],
+    whole: &str,
+) -> Result<(), Error> {
+    let mut upstream: Option<&(String, &InterfaceConfig)> = None;
+    for (index, entry) in interfaces.iter().enumerate() {
+        let (place, interface) = entry;
+        let name = &interface.name;
+        if let Some((first, _)) = interfaces[..index]
+            .iter()
+            .find(|(_, earlier)| earlier.name == *name)
+        {
+            let what = format!("{name} is given twice (first at {first})");
+            return Err(Problem::new(what, "keep one of the two").at(place));
+        }
+        if interface.role == Role::Upstream {
+            if let Some((first, earlier)) = upstream {
+                let what = format!(
+                    "{name} is a second upstream (the first is {} at {first})",
+                    earlier.name
+                );
+                return Err(
+                    Problem::new(what, "make one of the two downstream or disabled").at(place),
+                );
+            }
+            upstream = Some(entry);
+        }
+    }
+    if interfaces
+        .iter()
+        .all(|(_, interface)| interface.role != Role::Downstream)
+    {
+        let remedy = "name at least one where the receivers are";
+        return Err(Problem::new("no interface is downstream", remedy).at(whole));
+    }
+    Ok(())
+}
+
+/// What the kernel takes as an interface name (`dev_valid_name`), patterns excepted.
+pub(super) fn check_name(name: &str) -> Result<(), Problem> {
+    if name.contains(['*', '?', '[']) {
+        return Err(Problem::new(
+            format!("\"{name}\" is a pattern"),
+            "name each interface: patterns are not supported",
+        ));
+    }
+    if name.len() > LONGEST_NAME {
+        let what = format!("interface name \"{name}\" has {} bytes", name.len());
+        return Err(Problem::new(
+            what,
+            format!("the kernel takes at most {LONGEST_NAME}; see `ip link`"),
+        ));
+    }
+    if matches!(name, "" | "." | "..")
+        || name.contains(|c: char| c == '/' || c == ':' || c.is_whitespace())
+    {
+        return Err(Problem::new(
+            format!("\"{name}\" is no interface name"),
+            "use a name that `ip link` shows",
+        ));
+    }
+    Ok(())
+}
+
+fn parse_source_network(text: &str) -> Result<Ipv4Net, Problem> {
+    let network: Ipv4Net = text.parse().map_err(|_| {
+        Problem::new(
+            format!("\"{text}\" is no IPv4 network"),
+            "write ADDRESS/PREFIX, such as \"10.0.0.0/23\"; one host is /32",
+        )
+    })?;
+    if network.addr() != network.network() {
+        let remedy = format!("write \"{}\"", network.trunc());
+        return Err(Problem::new(
+            format!("\"{text}\" has host bits set"),
+            remedy,
+        ));
+    }
+    if network.addr().is_multicast() {
+        return Err(Problem::new(
+            format!("\"{text}\" is multicast"),
+            "name the networks of the sources, not the groups",
+        ));
+    }
+    Ok(network)
+}

@@ -1,0 +1,151 @@
+use clap::CommandFactory;
+
+use super::*;
+
+fn parse_line(line: &str) -> Result<Start, Stop> {
+    parse(line.split(' ').map(OsString::from))
+}
+
+#[track_caller]
+fn assert_mistake(line: &str, expected: &str) {
+    assert_eq!(parse_line(line), Err(Stop::mistake(expected)));
+}
+
+const FILE: &str =
+    "[datapath]\nmode = \"auto\"\n[[interface]]\nname = \"lan0\"\nrole = \"downstream\"\n";
+
+fn file(text: &str) -> (tempfile::TempDir, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("igmpd.toml");
+    std::fs::write(&path, text).unwrap();
+    let path = path.to_str().unwrap().to_owned();
+    (directory, path)
+}
+
+#[test]
+fn the_command_line_is_consistent() {
+    Arguments::command().debug_assert();
+}
+
+#[test]
+fn interfaces_by_flags() {
+    let start = parse_line(
+        "igmpd --iface lan0 --iface lan1 --upstream wan0 --mode xdp-native --control-socket c.sock --pin-path /p \
+         --log-level debug --log-format json",
+    )
+    .unwrap();
+    let names: Vec<_> = start
+        .config
+        .interfaces
+        .iter()
+        .map(|i| (&*i.name, i.role))
+        .collect();
+    assert_eq!(
+        names,
+        [
+            ("wan0", Role::Upstream),
+            ("lan0", Role::Downstream),
+            ("lan1", Role::Downstream)
+        ]
+    );
+    assert_eq!(start.config.mode, Mode::XdpNative);
+    assert_eq!(start.config.control_socket, Path::new("c.sock"));
+    assert_eq!(start.config.pin_path, Path::new("/p"));
+    assert_eq!(
+        (start.log_level, start.log_format),
+        (tracing::Level::DEBUG, LogFormat::Json)
+    );
+}
+
+#[test]
+fn interfaces_by_file_with_flags_over_it() {
+    let (_directory, path) = file(FILE);
+    let plain = parse_line(&format!("igmpd --config {path}")).unwrap();
+    assert_eq!(plain.config, config::parse(FILE, "").unwrap());
+    assert_eq!(
+        (plain.log_level, plain.log_format),
+        (tracing::Level::INFO, LogFormat::Text)
+    );
+
+    let over = parse_line(&format!(
+        "igmpd --config {path} --mode xdp-native --pin-path /p"
+    ))
+    .unwrap();
+    assert_eq!(over.config.mode, Mode::XdpNative);
+    assert_eq!(over.config.pin_path, Path::new("/p"));
+    assert_eq!(over.config.interfaces, plain.config.interfaces);
+}
+
+#[test]
+fn check_says_good_or_what_is_wrong() {
+    let (_directory, path) = file(FILE);
+    assert_eq!(
+        parse_line(&format!("igmpd --config {path} --check")),
+        Err(Stop::done(format!(
+            "{path}: good; upstream none, downstream lan0"
+        )))
+    );
+    assert_eq!(
+        parse_line("igmpd --iface lan0 --iface lan1 --upstream wan0 --check"),
+        Err(Stop::done(
+            "flags: good; upstream wan0, downstream lan0 lan1"
+        ))
+    );
+    let (_directory, path) = file("[daemon]\nspeed = 1\n");
+    assert_mistake(
+        &format!("igmpd --config {path} --check"),
+        &format!("igmpd: {path}:2: unknown key speed; the keys here are control_socket, pin_path"),
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_read() {
+    assert_mistake(
+        "igmpd --config /nonexistent/igmpd.toml",
+        "igmpd: /nonexistent/igmpd.toml: cannot read it: No such file or directory (os error 2); name a file with \
+         --config, or interfaces with --iface",
+    );
+}
+
+#[test]
+fn bad_usage_is_one_line() {
+    assert_mistake(
+        "igmpd --fast",
+        "igmpd: unexpected argument '--fast' found; see igmpd --help",
+    );
+    assert_mistake(
+        "igmpd --iface lan0 --config f.toml",
+        "igmpd: the argument '--iface <IF>' cannot be used with '--config <FILE>'; see igmpd --help",
+    );
+    assert_mistake(
+        "igmpd --upstream wan0",
+        "igmpd: the following required arguments were not provided: --iface <IF>; see igmpd --help",
+    );
+    assert_mistake(
+        "igmpd --iface lan0 --mode tc",
+        "igmpd: invalid value 'tc' for '--mode <MODE>': this version has no mode \"tc\", only native XDP; write \
+         \"auto\" or \"xdp-native\"; see igmpd --help",
+    );
+    assert_mistake(
+        "igmpd --iface lan0 --log-level loud",
+        "igmpd: invalid value 'loud' for '--log-level <LEVEL>' [possible values: error, warn, info, debug, trace]; \
+         see igmpd --help",
+    );
+    assert_mistake(
+        "igmpd --iface lan0 --iface lan0",
+        "igmpd: --iface lan0: lan0 is given twice (first at --iface lan0); keep one of the two",
+    );
+    let long = format!("/{}", "x".repeat(107));
+    assert_mistake(
+        &format!("igmpd --iface lan0 --control-socket {long}"),
+        "igmpd: --control-socket: the socket path has 108 bytes; a Unix socket takes at most 107: choose a shorter one",
+    );
+}
+
+#[test]
+fn version_is_no_mistake() {
+    assert_eq!(
+        parse_line("igmpd --version"),
+        Err(Stop::done(concat!("igmpd ", env!("CARGO_PKG_VERSION"))))
+    );
+}

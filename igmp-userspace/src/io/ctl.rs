@@ -1,0 +1,184 @@
+//! igmpctl: ask igmpd, show the answer.
+
+mod client;
+mod show;
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsString;
+use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::api::{Request, Response};
+use crate::config::DEFAULT_CONTROL_SOCKET;
+
+use super::cli;
+use super::usage::{self, Stop};
+
+const EXAMPLES: &str = "\
+Examples:
+  igmpctl show groups --interface eth1
+  igmpctl --json show flows | jq '.[] | select(.packets == 0)'
+  igmpctl completions bash > /etc/bash_completion.d/igmpctl
+
+Exit status: 0 done, 1 failed, 2 bad usage or bad configuration.";
+
+/// Asks a running igmpd.
+#[derive(Debug, Parser)]
+#[command(name = "igmpctl", version, after_help = EXAMPLES)]
+struct Arguments {
+    /// Control socket of the daemon
+    #[arg(long, global = true, value_name = "PATH", default_value = DEFAULT_CONTROL_SOCKET)]
+    socket: PathBuf,
+
+    /// Print one JSON array of objects instead of a table
+    #[arg(long, global = true)]
+    json: bool,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show what the daemon knows
+    #[command(subcommand)]
+    Show(Show),
+    /// Say whether a configuration file is good; needs no daemon
+    CheckConfig {
+        /// The TOML file
+        file: PathBuf,
+    },
+    /// Print a completion script for a shell
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Show {
+    /// Interfaces: role, state, querier, how packets are handled
+    Interfaces,
+    /// Who is a member of what, and for how much longer
+    Groups {
+        /// Only those on this interface
+        #[arg(long, value_name = "IF")]
+        interface: Option<String>,
+        /// Only this group
+        #[arg(long, value_name = "ADDRESS")]
+        group: Option<Ipv4Addr>,
+    },
+    /// What the kernel replicates, and where to
+    Flows {
+        /// Only flows of this group
+        #[arg(long, value_name = "ADDRESS")]
+        group: Option<Ipv4Addr>,
+    },
+    /// What was counted, by reason
+    Counters {
+        /// Only those of this interface
+        #[arg(long, value_name = "IF")]
+        interface: Option<String>,
+        /// Counters at zero too (JSON always has them)
+        #[arg(long)]
+        all: bool,
+    },
+}
+
+impl Show {
+    fn request(&self) -> Request {
+        match self {
+            Self::Interfaces => Request::ShowInterfaces {},
+            Self::Groups { interface, group } => Request::ShowGroups {
+                interface: interface.clone(),
+                group: *group,
+            },
+            Self::Flows { group } => Request::ShowFlows { group: *group },
+            Self::Counters { interface, .. } => Request::ShowCounters {
+                interface: interface.clone(),
+            },
+        }
+    }
+}
+
+/// What stood between the command and its end.
+#[derive(Debug)]
+enum Failure {
+    /// Bad usage or configuration, or a question that needs no daemon.
+    Stop(Stop),
+    /// Nobody to ask, or no answer.
+    Ask(client::Error),
+    /// Standard output does not take it.
+    Output(io::Error),
+}
+
+/// Runs the command line (the program's name first); the status is for `main` to return.
+#[must_use]
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let stdout = io::stdout().lock();
+    let bold =
+        stdout.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let mut out = BufWriter::new(stdout);
+    let result =
+        execute(arguments, &mut out, bold).and_then(|()| out.flush().map_err(Failure::Output));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Stop(stop)) => stop.report(),
+        // The reader has seen enough: `igmpctl show groups | head`.
+        Err(Failure::Output(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(Failure::Output(error)) => fail(&format_args!("cannot write the output: {error}")),
+        Err(Failure::Ask(error)) => fail(&error),
+    }
+}
+
+fn fail(error: &dyn std::fmt::Display) -> ExitCode {
+    let _ = writeln!(io::stderr(), "igmpctl: {error}");
+    ExitCode::FAILURE
+}
+
+fn execute(
+    arguments: impl IntoIterator<Item = OsString>,
+    out: &mut impl Write,
+    bold: bool,
+) -> Result<(), Failure> {
+    let arguments: Arguments = usage::parse(arguments).map_err(Failure::Stop)?;
+    match arguments.command {
+        Command::Show(show) => {
+            let response = client::ask(&arguments.socket, &show.request()).map_err(Failure::Ask)?;
+            if arguments.json {
+                print_json(out, &response).map_err(Failure::Output)
+            } else {
+                let zeros = matches!(show, Show::Counters { all: true, .. });
+                show::table(out, &response, zeros, bold).map_err(Failure::Output)
+            }
+        }
+        Command::CheckConfig { file } => {
+            let config = cli::read_file(&file, "name a file that you may read")
+                .map_err(|error| Failure::Stop(Stop::mistake(format!("igmpctl: {error}"))))?;
+            writeln!(out, "{}: {}", file.display(), cli::summary(&config)).map_err(Failure::Output)
+        }
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "igmpctl", &mut script);
+            out.write_all(&script).map_err(Failure::Output)
+        }
+    }
+}
+
+/// The rows alone, as an array on one line.
+fn print_json(out: &mut impl Write, response: &Response) -> io::Result<()> {
+    match response {
+        Response::Interfaces(rows) => serde_json::to_writer(&mut *out, rows)?,
+        Response::Groups(rows) => serde_json::to_writer(&mut *out, rows)?,
+        Response::Flows(rows) => serde_json::to_writer(&mut *out, rows)?,
+        Response::Counters(rows) => serde_json::to_writer(&mut *out, rows)?,
+        Response::Error(message) => serde_json::to_writer(&mut *out, message)?,
+    }
+    writeln!(out)
+}

@@ -1,0 +1,208 @@
+//! Answers as tables.
+
+use std::io::{self, Write};
+use std::net::Ipv4Addr;
+
+use crate::api::{
+    Counter, Datapath, FilterMode, Flow, Group, Interface, InterfaceState, Path, Response,
+};
+
+use super::super::table::Align::{Left, Right};
+use super::super::table::Table;
+
+/// Sources named in one cell; JSON has them all.
+const MOST_SOURCES: usize = 3;
+
+/// Writes the answer as a table. Counters at zero are left out unless `zeros`.
+pub(super) fn table(
+    out: &mut impl Write,
+    response: &Response,
+    zeros: bool,
+    bold: bool,
+) -> io::Result<()> {
+    match response {
+        Response::Interfaces(rows) => interfaces(rows).write(out, bold),
+        Response::Groups(rows) => groups(rows).write(out, bold),
+        Response::Flows(rows) => flows(rows).write(out, bold),
+        Response::Counters(rows) => {
+            let shown = rows.iter().filter(|counter| zeros || counter.value > 0);
+            counters(shown).write(out, bold)
+        }
+        Response::Error(message) => writeln!(out, "{message}"),
+    }
+}
+
+fn interfaces(rows: &[Interface]) -> Table<9> {
+    let mut table = Table::new([
+        ("INTERFACE", Left),
+        ("ROLE", Left),
+        ("STATE", Left),
+        ("ADDRESS", Left),
+        ("IGMP", Right),
+        ("QUERIER", Left),
+        ("GROUPS", Right),
+        ("DATAPATH", Left),
+        ("REASON", Left),
+    ]);
+    for row in rows {
+        let state = match row.state {
+            InterfaceState::Ready => "ready",
+            InterfaceState::Down => "down",
+            InterfaceState::NoAddress => "no-address",
+            InterfaceState::Absent => "absent",
+        };
+        let datapath = match row.datapath {
+            Datapath::None => "none",
+            Datapath::XdpNative => "xdp-native",
+        };
+        let querier = if row.querier_is_self {
+            "self".to_owned()
+        } else {
+            or_dash(row.querier)
+        };
+        table.push([
+            row.name.clone(),
+            row.role.name().to_owned(),
+            state.to_owned(),
+            or_dash(row.address),
+            row.igmp_version.to_string(),
+            querier,
+            row.groups.to_string(),
+            datapath.to_owned(),
+            row.datapath_reason.clone(),
+        ]);
+    }
+    table
+}
+
+fn groups(rows: &[Group]) -> Table<8> {
+    let mut table = Table::new([
+        ("INTERFACE", Left),
+        ("GROUP", Left),
+        ("MODE", Left),
+        ("IGMP", Right),
+        ("EXPIRES", Right),
+        ("UPTIME", Right),
+        ("REPORTER", Left),
+        ("SOURCES", Left),
+    ]);
+    for row in rows {
+        // The sources that make the filter: those let in, or those kept out. In EXCLUDE mode the source timer tells.
+        let (mode, filter): (_, Vec<Ipv4Addr>) = match row.filter_mode {
+            FilterMode::Include => (
+                "include",
+                row.sources.iter().map(|source| source.address).collect(),
+            ),
+            FilterMode::Exclude => {
+                let excluded = row.sources.iter().filter(|source| source.timer_ms == 0);
+                ("exclude", excluded.map(|source| source.address).collect())
+            }
+        };
+        // In INCLUDE mode the group lives as long as its last source (RFC 9776 section 6.2.2).
+        let expires_ms = match row.filter_mode {
+            FilterMode::Include => row
+                .sources
+                .iter()
+                .map(|source| source.timer_ms)
+                .max()
+                .unwrap_or_default(),
+            FilterMode::Exclude => row.timer_ms,
+        };
+        table.push([
+            row.interface.clone(),
+            row.group.to_string(),
+            mode.to_owned(),
+            row.compatibility.to_string(),
+            if row.is_static {
+                "static".to_owned()
+            } else {
+                time(expires_ms)
+            },
+            time(row.uptime_ms),
+            or_dash(row.last_reporter),
+            some_of(&filter),
+        ]);
+    }
+    table
+}
+
+fn flows(rows: &[Flow]) -> Table<8> {
+    let mut table = Table::new([
+        ("SOURCE", Left),
+        ("GROUP", Left),
+        ("FROM", Left),
+        ("PATH", Left),
+        ("SET", Right),
+        ("PACKETS", Right),
+        ("BYTES", Right),
+        ("OUTPUTS", Left),
+    ]);
+    for row in rows {
+        let path = match row.path {
+            Path::Xdp => "xdp",
+        };
+        table.push([
+            row.source
+                .map_or_else(|| "*".to_owned(), |source| source.to_string()),
+            row.group.to_string(),
+            or_dash(row.upstream.as_ref()),
+            path.to_owned(),
+            or_dash(row.set),
+            row.packets.to_string(),
+            row.bytes.to_string(),
+            if row.outputs.is_empty() {
+                "-".to_owned()
+            } else {
+                row.outputs.join(" ")
+            },
+        ]);
+    }
+    table
+}
+
+fn counters<'a>(rows: impl Iterator<Item = &'a Counter>) -> Table<4> {
+    let mut table = Table::new([
+        ("INTERFACE", Left),
+        ("COUNTER", Left),
+        ("VALUE", Right),
+        ("MEANING", Left),
+    ]);
+    for row in rows {
+        table.push([
+            or_dash(row.interface.as_ref()),
+            row.name.clone(),
+            row.value.to_string(),
+            row.description.clone(),
+        ]);
+    }
+    table
+}
+
+fn or_dash(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+}
+
+fn some_of(addresses: &[Ipv4Addr]) -> String {
+    if addresses.is_empty() {
+        return "-".to_owned();
+    }
+    let (named, rest) = addresses.split_at(addresses.len().min(MOST_SOURCES));
+    let mut words: Vec<_> = named.iter().map(ToString::to_string).collect();
+    if !rest.is_empty() {
+        words.push(format!("+{}", rest.len()));
+    }
+    words.join(" ")
+}
+
+/// Milliseconds as people say them, in the two largest units: `0.4s`, `12s`, `4m12s`, `3h04m`, `2d03h`.
+pub(super) fn time(milliseconds: u64) -> String {
+    let seconds = milliseconds / 1_000;
+    let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
+    match seconds {
+        0..10 => format!("{seconds}.{}s", milliseconds % 1_000 / 100),
+        10..60 => format!("{seconds}s"),
+        60..3_600 => format!("{minutes}m{:02}s", seconds % 60),
+        3_600..86_400 => format!("{hours}h{:02}m", minutes % 60),
+        _ => format!("{days}d{:02}h", hours % 24),
+    }
+}
