@@ -32,7 +32,10 @@ fn main() -> ExitCode {
 
 /// Logs to standard error; standard output belongs to the `ready` line.
 fn log(start: &cli::Start) {
-    let level = EnvFilter::new(format!("igmp_userspace={0},igmp_ingress={0},warn", start.log_level));
+    let level = EnvFilter::new(format!(
+        "igmp_userspace={0},igmp_ingress={0},warn",
+        start.log_level
+    ));
     let log = tracing_subscriber::fmt()
         .with_env_filter(level)
         .with_target(false)

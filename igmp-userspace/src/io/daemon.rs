@@ -137,8 +137,13 @@ impl Daemon {
             bail!("the set pool's thread ended");
         };
         daemon.take_over(done);
-        let upstream = daemon.ports.iter().find(|port| port.config.role == Role::Upstream);
-        daemon.fib.set_upstream(upstream.and_then(|port| port.index()));
+        let upstream = daemon
+            .ports
+            .iter()
+            .find(|port| port.config.role == Role::Upstream);
+        daemon
+            .fib
+            .set_upstream(upstream.and_then(|port| port.index()));
         daemon.follow_links(snapshot);
         daemon.settle();
         Ok((daemon, Events::new(ring)?))
@@ -245,7 +250,10 @@ impl Daemon {
             lost += losses - known;
         }
         if lost > 0 {
-            warn!(lost, "IGMP messages lost in the ring buffer; asking again everywhere");
+            warn!(
+                lost,
+                "IGMP messages lost in the ring buffer; asking again everywhere"
+            );
             self.router.handle_input(self.now(), Input::MessagesLost);
         }
     }
