@@ -98,7 +98,8 @@ pub enum Output {
         /// The message.
         message: wire::Repr,
     },
-    /// The reception state of `group` on `interface` may have changed: recompute its flows.
+    /// The reception state of `group` on `interface` has changed, or whether this router is the querier there: recompute
+    /// its flows.
     MembershipChanged {
         /// Where.
         interface: IfIndex,

@@ -2,4 +2,5 @@
 //! that follow RFC 9776 section 5 and must never miss what they asked for.
 
 mod hosts;
+mod reference;
 mod tables;

@@ -147,6 +147,11 @@ fn the_source_limit_of_an_interface() {
     // Groups joined for all sources need none.
     sim.host(HOST).report_v3(ChangeToExclude, G, &[]);
     assert_eq!(sim.state(G), "EXCLUDE@271");
+    // A full group can be reported again as it is.
+    let sources = numbered_sources(0, MAX_SOURCES_PER_GROUP);
+    sim.host(HOST)
+        .report_v3(ModeIsExclude, numbered_group(1), &sources);
+    assert_eq!(sim.counter(Counter::SourceLimit), 1);
     // When the sources of a group go, their room is there again.
     sim.host(HOST)
         .report_v3(ModeIsExclude, numbered_group(0), &[]);

@@ -159,7 +159,7 @@ impl Link {
     }
 
     /// The State-Change Report of section 5.1.
-    fn change(&mut self, host: usize, new: Wish) {
+    fn change(&mut self, host: usize, new: &Wish) {
         let old = std::mem::replace(&mut self.wishes[host], new.clone());
         if host == VERSION_2_HOST {
             match (old.exclude, new.exclude) {
@@ -273,7 +273,7 @@ proptest! {
         for step in steps {
             match step {
                 Step::Wait(time) => link.wait(time)?,
-                Step::Change { host, wish } => link.change(host, wish),
+                Step::Change { host, wish } => link.change(host, &wish),
             }
             link.nobody_starves()?;
         }

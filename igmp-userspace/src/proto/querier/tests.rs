@@ -296,6 +296,16 @@ fn lost_messages_are_asked_for_at_once_but_once_per_query_response_interval() {
 }
 
 #[test]
+fn lost_messages_never_put_a_query_off() {
+    let mut sim = Sim::started(InterfaceParams {
+        startup_query_interval: Some(5.s()),
+        ..InterfaceParams::default()
+    });
+    sim.at(2.s()).input(Input::MessagesLost); // the next startup query is due before 0 s + 10 s
+    sim.at(20.s()).expects([general_query("5s")]);
+}
+
+#[test]
 fn a_non_querier_asks_nothing_when_messages_are_lost() {
     let mut sim = Sim::non_querier(InterfaceParams::default());
     sim.at(100.s()).input(Input::MessagesLost);

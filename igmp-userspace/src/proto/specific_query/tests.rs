@@ -319,3 +319,23 @@ fn an_answer_that_waited_in_a_queue_rescues_the_group() {
     assert_eq!(sim.state(G), "EXCLUDE@321.2");
     sim.at(160.s()).expects([general_query("156.25s")]);
 }
+
+#[test]
+fn what_ended_during_a_stall_is_not_asked_for_any_more() {
+    let mut sim = Sim::started(InterfaceParams::default());
+    sim.at(40.s()).host(HOST).report_v3(ModeIsExclude, G, &[]);
+    sim.host(HOST).report_v3(AllowNewSources, G, &[A]);
+    sim.at(50.s())
+        .host(HOST)
+        .report_v3(BlockOldSources, G, &[B]);
+    sim.forget();
+    sim.late(53.s()).at(53.s()).expects([changed("53s", G)]); // b is blocked, its second query was due at 51 s
+    assert_eq!(sim.state(G), "EXCLUDE@310 a@310 !b");
+
+    sim.at(60.s())
+        .host(HOST)
+        .report_v3(ChangeToInclude, G, &[A]);
+    sim.forget();
+    sim.late(63.s()).at(70.s()).expects([changed("63s", G)]);
+    assert_eq!(sim.state(G), "INCLUDE a@330");
+}
