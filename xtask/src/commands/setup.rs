@@ -10,7 +10,7 @@ use clap::Args;
 use crate::apt::Apt;
 use crate::ebpf;
 use crate::progress::Progress;
-use crate::toolchain::{self, Compiler, Survey, Toolchain};
+use crate::toolchain::{self, Compiler, Toolchain};
 use crate::workspace::{self, find_program};
 
 /// The bpf-linker that is installed where there is none, and the LLVM versions it can be built with.
@@ -106,13 +106,12 @@ fn ensure_toolchain(progress: &Progress) -> Result<Toolchain> {
         &target_dir,
         env::consts::ARCH,
     );
-    progress.step("building the kernel programs", &mut build).with_context(|| {
-        format!(
-            "the kernel programs do not build with {} and {}; a linker older than the compiler's LLVM is replaced by \
-             removing it and running `cargo xtask setup`",
-            toolchain.compiler, toolchain.linker
-        )
-    })?;
+    let Toolchain { compiler, linker } = &toolchain;
+    progress
+        .step("building the kernel programs", &mut build)
+        .with_context(|| {
+            format!("the kernel programs do not build with {compiler} and {linker}")
+        })?;
     Ok(toolchain)
 }
 
@@ -120,7 +119,7 @@ fn ensure_toolchain(progress: &Progress) -> Result<Toolchain> {
 fn install_toolchain(progress: &Progress) -> Result<Toolchain> {
     let apt = Apt::find(progress);
     let ways: [(&str, &dyn Fn() -> Result<()>); 3] = [
-        ("with the compiler that is here", &|| Ok(())),
+        ("with what is here", &|| Ok(())),
         ("with the distribution's compiler", &|| {
             install_distribution_rust(apt.as_ref())
         }),
@@ -128,22 +127,35 @@ fn install_toolchain(progress: &Progress) -> Result<Toolchain> {
     ];
     let mut failures = String::new();
     for (way, install_compiler) in ways {
-        let attempt = install_compiler().and_then(|()| {
-            let survey = toolchain::survey();
-            let compiler = survey.compilers().next().context("no compiler for BPF")?;
-            if survey.linker.is_err() {
-                install_linker(progress, apt.as_ref(), compiler)?;
-            }
-            toolchain::survey()
-                .choose()
-                .map_err(|missing| anyhow!(missing.join("; ")))
-        });
-        match attempt {
+        match install_compiler().and_then(|()| complete_with_linker(progress, apt.as_ref())) {
             Ok(toolchain) => return Ok(toolchain),
             Err(error) => writeln!(failures, "  {way}: {error:#}")?,
         }
     }
-    bail!("{}", cannot_build(&toolchain::survey(), &failures))
+    bail!("{}", cannot_build(&failures))
+}
+
+/// Gives one of the compilers that are here a linker that can read what it writes.
+fn complete_with_linker(progress: &Progress, apt: Option<&Apt>) -> Result<Toolchain> {
+    let survey = toolchain::survey();
+    if let Ok(toolchain) = survey.choose() {
+        return Ok(toolchain);
+    }
+    let mut failures = Vec::new();
+    for compiler in survey.compilers() {
+        match install_linker(progress, apt, compiler) {
+            Ok(()) => {
+                return toolchain::survey()
+                    .choose()
+                    .map_err(|missing| anyhow!(missing.join("; ")));
+            }
+            Err(error) => failures.push(format!("{error:#}")),
+        }
+    }
+    if failures.is_empty() {
+        bail!("there is no compiler for BPF");
+    }
+    bail!(failures.join("; "))
 }
 
 fn install_distribution_rust(apt: Option<&Apt>) -> Result<()> {
@@ -203,8 +215,8 @@ fn install_linker(progress: &Progress, apt: Option<&Apt>, compiler: &Compiler) -
     )
 }
 
-fn cannot_build(survey: &Survey, failures: &str) -> String {
-    let missing = survey.choose().err().unwrap_or_default();
+fn cannot_build(failures: &str) -> String {
+    let missing = toolchain::survey().choose().err().unwrap_or_default();
     format!(
         "the kernel programs cannot be built on this machine\n\
          missing:\n  {}\n\
