@@ -134,8 +134,9 @@ impl Survey {
                 missing.push(format!("{linker} is too old for {compiler}"));
             }
         }
-        let compilers = [&self.nightly, &self.distribution].map(|compiler| compiler.as_ref().err());
-        missing.extend(compilers.into_iter().flatten().cloned());
+        if let (Err(nightly), Err(distribution)) = (&self.nightly, &self.distribution) {
+            missing.extend([nightly.clone(), distribution.clone()]);
+        }
         missing.extend(self.linker.as_ref().err().cloned());
         Err(missing)
     }
