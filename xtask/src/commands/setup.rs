@@ -66,7 +66,8 @@ impl Setup {
         println!("compiler: {}", toolchain.compiler);
         println!("linker: {}", toolchain.linker);
         if self.tests {
-            ensure_test_tools(&progress)?;
+            for_kernel_tests(&progress)?;
+            for_lint(&progress)?;
             println!("tools of the tests: all there");
         }
         Ok(ExitCode::SUCCESS)
@@ -74,22 +75,26 @@ impl Setup {
 }
 
 /// What every build needs.
-pub fn for_build() -> Result<()> {
-    ensure_toolchain(&Progress::new(false)?).map(drop)
+pub fn for_build(progress: &Progress) -> Result<()> {
+    ensure_toolchain(progress).map(drop)
 }
 
 /// What the lab needs.
-pub fn for_lab() -> Result<()> {
-    let progress = Progress::new(false)?;
-    ensure_toolchain(&progress)?;
-    ensure_tools(&progress, &LAB_TOOLS)
+pub fn for_lab(progress: &Progress) -> Result<()> {
+    ensure_toolchain(progress)?;
+    ensure_tools(progress, &LAB_TOOLS)
 }
 
-/// What the tests need.
-pub fn for_tests() -> Result<()> {
-    let progress = Progress::new(false)?;
-    ensure_toolchain(&progress)?;
-    ensure_test_tools(&progress)
+/// What the tests on real kernels need beyond a build.
+pub fn for_kernel_tests(progress: &Progress) -> Result<()> {
+    ensure_tools(progress, &LAB_TOOLS)?;
+    ensure_tools(progress, &TEST_TOOLS)
+}
+
+/// What the floor `lint` needs beyond a build.
+pub fn for_lint(progress: &Progress) -> Result<()> {
+    ensure_component(progress, "rustfmt", "fmt")?;
+    ensure_component(progress, "clippy", "clippy")
 }
 
 /// Finds or installs the toolchain, and proves it by building the kernel programs.
@@ -229,13 +234,6 @@ fn cannot_build(failures: &str) -> String {
         missing.join("\n  "),
         DISTRIBUTION_RUST.join(" ")
     )
-}
-
-fn ensure_test_tools(progress: &Progress) -> Result<()> {
-    ensure_tools(progress, &LAB_TOOLS)?;
-    ensure_tools(progress, &TEST_TOOLS)?;
-    ensure_component(progress, "rustfmt", "fmt")?;
-    ensure_component(progress, "clippy", "clippy")
 }
 
 fn ensure_tools(progress: &Progress, tools: &[Tool]) -> Result<()> {
