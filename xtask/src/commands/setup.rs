@@ -21,6 +21,7 @@ const BPF_LINKER_LLVM: std::ops::RangeInclusive<u32> = 21..=23;
 const DISTRIBUTION_RUST: [&str; 3] = ["rustc-web", "cargo-web", "libstd-rust-web-dev-bpf"];
 
 /// A program that something here calls, and the package it comes in.
+#[derive(Clone, Copy)]
 struct Tool {
     program: &'static str,
     package: &'static str,
@@ -33,14 +34,13 @@ const fn tool(program: &'static str, package: &'static str) -> Tool {
 /// What the lab calls.
 const LAB_TOOLS: [Tool; 2] = [tool("ip", "iproute2"), tool("ethtool", "ethtool")];
 
-/// What the tests call beyond that: judges of packets, and hosts and routers that are not ours.
-const TEST_TOOLS: [Tool; 6] = [
+/// What the tests call: the same, and judges that are not ours. A package that starts a daemon (smcroute does) must not
+/// come in here: it would take the multicast routing of the machine.
+const TEST_TOOLS: [Tool; 4] = [
+    LAB_TOOLS[0],
+    LAB_TOOLS[1],
     tool("tshark", "tshark"),
-    tool("iperf", "iperf"),
-    tool("socat", "socat"),
-    tool("nft", "nftables"),
-    tool("smcrouted", "smcroute"),
-    tool("ping", "iputils-ping"),
+    tool("bpftool", "bpftool"),
 ];
 
 /// Find or install what building and testing need
@@ -51,7 +51,7 @@ const TEST_TOOLS: [Tool; 6] = [
 /// with apt-get (through sudo when not root), rustup and cargo install.
 #[derive(Args)]
 pub struct Setup {
-    /// Also install what the tests call: tshark, iperf, nftables ..., rustfmt and clippy
+    /// Also install what the tests call: tshark, bpftool, rustfmt, clippy
     #[arg(long)]
     tests: bool,
     /// Show the output of every step as it comes (else: only when it fails, and in target/xtask/setup.log)
@@ -87,7 +87,6 @@ pub fn for_lab(progress: &Progress) -> Result<()> {
 
 /// What the tests on real kernels need beyond a build.
 pub fn for_kernel_tests(progress: &Progress) -> Result<()> {
-    ensure_tools(progress, &LAB_TOOLS)?;
     ensure_tools(progress, &TEST_TOOLS)
 }
 
