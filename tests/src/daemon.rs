@@ -94,23 +94,16 @@ impl Daemon {
         self.scratch.path().join("control.sock")
     }
 
-    /// The value of a counter, summed over the interfaces.
+    /// The value of a counter of one interface.
     ///
     /// # Panics
     /// When there is no such counter.
     #[track_caller]
-    pub fn counter(&self, name: &str) -> u64 {
-        let counters = self.ctl(&["show", "counters"]);
-        let matching: Vec<u64> = rows(&counters)
-            .iter()
-            .filter(|row| row["name"] == name)
-            .map(|row| row["value"].as_u64().expect("a count"))
-            .collect();
-        assert!(
-            !matching.is_empty(),
-            "no counter is called {name}: {counters:#}"
-        );
-        matching.iter().sum()
+    pub fn counter_on(&self, interface: &str, name: &str) -> u64 {
+        let counters = self.ctl(&["show", "counters", "--interface", interface]);
+        let row = rows(&counters).iter().find(|row| row["name"] == name);
+        let row = row.unwrap_or_else(|| panic!("{interface} has no counter {name}: {counters:#}"));
+        row["value"].as_u64().expect("a count")
     }
 
     /// What it has logged.

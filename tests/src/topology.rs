@@ -172,7 +172,7 @@ impl Topology {
         let hosts = self.lan_receivers(lan);
         if let Some(switch) = &self.lans[lan].switch {
             self.connect(&gateway_port, gateway_address(lan + 1), switch, UPLINK);
-            switch.ip(&format!("link set {UPLINK} master {BRIDGE} up"));
+            switch.ip(&format!("link set {UPLINK} master {BRIDGE}"));
         } else {
             self.connect(
                 &gateway_port,
@@ -187,14 +187,17 @@ impl Topology {
     /// A cable from a new device of the gateway to a new device elsewhere.
     fn connect(&self, device: &str, address: Ipv4Addr, peer: &Namespace, peer_device: &str) {
         self.gateway.ip(&format!(
-            "link add {device} address {} type veth peer name {peer_device} netns {}\n\
-             addr add {address}/24 dev {device}\n\
-             link set {device} up\n",
+            "link add {device} address {} type veth peer name {peer_device} netns {}",
             mac_text(address),
             peer.name(),
         ));
-        self.gateway.behave_like_hardware(device);
+        // A veth tells its peer that it takes redirected frames only when GRO is turned on while it is up.
+        peer.ip(&format!("link set {peer_device} up"));
         peer.behave_like_hardware(peer_device);
+        self.gateway.behave_like_hardware(device);
+        self.gateway.ip(&format!(
+            "addr add {address}/24 dev {device}\nlink set {device} up"
+        ));
     }
 }
 
@@ -230,7 +233,7 @@ fn new_host(name: &str, address: Ipv4Addr) -> Host {
     }
 }
 
-/// Gives a host's device its addresses and brings it up.
+/// Gives a host's device its addresses.
 fn configure(host: &Host) {
     let [a, b, c, _] = host.address.octets();
     host.namespace.ip(&format!(
@@ -254,6 +257,7 @@ fn new_switch(hosts: &[Host]) -> Namespace {
             "link add {port} type veth peer name {DEVICE} netns {}\nlink set {port} master {BRIDGE} up",
             host.namespace.name(),
         ));
+        host.namespace.ip(&format!("link set {DEVICE} up"));
         switch.behave_like_hardware(&port);
         host.namespace.behave_like_hardware(DEVICE);
         configure(host);
