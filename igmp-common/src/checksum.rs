@@ -10,23 +10,26 @@ use crate::frame::Octets;
 pub const fn fold(sum: u32) -> u16 {
     let sum = (sum & 0xffff) + (sum >> 16);
     let sum = (sum & 0xffff) + (sum >> 16);
-    sum as u16
+    let [.., high, low] = sum.to_be_bytes();
+    u16::from_be_bytes([high, low])
 }
 
-/// Sum of the ten words of an IPv4 header without options.
+/// Sum of the ten words of an IPv4 header without options, in the byte order of this machine: end-around carry makes the
+/// folded sum the same number in either order, byte-swapped (RFC 1071 section 2).
 #[must_use]
 #[inline(always)]
 pub fn sum_fixed_header(header: &[u8; 20]) -> u32 {
     let mut sum = 0;
     let mut at = 0;
     while at < 20 {
-        sum += u32::from(u16::from_be_bytes([header[at], header[at + 1]]));
+        sum += u32::from(u16::from_ne_bytes([header[at], header[at + 1]]));
         at += 2;
     }
     sum
 }
 
-/// Sum of the option words between `start` and `end`, at most 40 bytes; `None` when the frame is too short.
+/// Sum of the option words between `start` and `end`, at most 40 bytes, in the same order; `None` when the frame is too
+/// short.
 #[inline(always)]
 pub fn sum_options(frame: &impl Octets, start: usize, end: usize) -> Option<u32> {
     let mut sum = 0;
@@ -35,7 +38,7 @@ pub fn sum_options(frame: &impl Octets, start: usize, end: usize) -> Option<u32>
         if start + at >= end {
             break;
         }
-        sum += u32::from(u16::from_be_bytes(frame.read(start + at)?));
+        sum += u32::from(u16::from_ne_bytes(frame.read(start + at)?));
         at += 2;
     }
     Some(sum)
@@ -60,7 +63,7 @@ mod tests {
         ];
         header[4..6].copy_from_slice(&id.to_be_bytes());
         let checksum = !fold(sum_fixed_header(&header));
-        header[10..12].copy_from_slice(&checksum.to_be_bytes());
+        header[10..12].copy_from_slice(&checksum.to_ne_bytes());
         header
     }
 
@@ -93,7 +96,7 @@ mod tests {
     #[test]
     fn options_are_summed_up_to_their_end_only() {
         let frame: &[u8] = &[0x94, 0x04, 0x00, 0x00, 0xff, 0xff];
-        assert_eq!(sum_options(&frame, 0, 4), Some(0x9404));
+        assert_eq!(sum_options(&frame, 0, 4).map(|sum| fold(sum).to_ne_bytes()), Some([0x94, 0x04]));
         assert_eq!(sum_options(&frame, 0, 8), None);
     }
 }

@@ -4,6 +4,7 @@
 
 #![no_std]
 #![no_main]
+#![allow(missing_docs, reason = "the #[xdp] macro drops the documentation of what it is on")]
 
 use aya_ebpf::Global;
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};

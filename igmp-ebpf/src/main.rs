@@ -5,6 +5,7 @@
 
 #![no_std]
 #![no_main]
+#![allow(missing_docs, reason = "the #[xdp] macro drops the documentation of what it is on")]
 
 mod igmp;
 mod ingress;
