@@ -3,8 +3,10 @@
 //! `fuzz_targets/` makes a libFuzzer program of each; `tests/replay.rs` runs them all on stable. See `README.md`.
 
 mod codec;
+mod frame_parser;
 
 pub use codec::codec;
+pub use frame_parser::frame_parser;
 
 /// A function to feed, and the folder in `corpus/` to feed it from.
 pub struct Target {
@@ -15,7 +17,13 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: &[Target] = &[Target {
-    name: "codec",
-    run: codec,
-}];
+pub const TARGETS: &[Target] = &[
+    Target {
+        name: "codec",
+        run: codec,
+    },
+    Target {
+        name: "frame_parser",
+        run: frame_parser,
+    },
+];

@@ -81,14 +81,14 @@ fn a_wrong_configuration_is_refused_with_file_and_line_and_leaves_nothing_attach
             9,
             "sideways",
         ),
-        (good.replace("\"lan0\"", "\"wan0\""), 8, "wan0"),
+        (good.replace("\"lan0\"", "\"wan0\""), 7, "wan0"),
         (
             good.replace(
                 "[[interface]]\nname = \"lan0\"",
                 "[[interface]]\nname = lan0",
             ),
             8,
-            "lan0",
+            "quoted",
         ),
     ] {
         assert_ne!(wrong, good);

@@ -61,6 +61,9 @@ pub fn command(toolchain: &Toolchain, workspace: &Path, target_dir: &Path, arch:
         // The kernel wants BTF for some map types and for readable verifier logs; it is made from debug information.
         "-Cdebuginfo=2",
         "-Clink-arg=--btf",
+        // Headers lie at odd offsets. Both x86_64 and aarch64 load words from there; without this LLVM loads bytes.
+        // A bpf-linker built with an LLVM before 22 says that it ignores it.
+        "-Clink-arg=--cpu-features=+allows-misaligned-mem-access",
     ];
     cargo
         .current_dir(workspace) // for .cargo/config.toml

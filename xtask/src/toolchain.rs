@@ -50,6 +50,15 @@ pub struct Linker {
     pub path: PathBuf,
     /// Its first line of `--version`: `bpf-linker 0.13.0`.
     pub version: String,
+    /// Major version of the libLLVM it loads; none when LLVM is inside it, which it does not tell.
+    pub llvm: Option<u32>,
+}
+
+impl Linker {
+    /// Whether it can read what the compiler writes. An older LLVM fails on it with "Invalid record".
+    fn reads(&self, compiler: &Compiler) -> bool {
+        self.llvm.is_none_or(|llvm| llvm >= compiler.llvm)
+    }
 }
 
 /// All that building the kernel programs takes.
@@ -83,7 +92,11 @@ impl fmt::Display for Compiler {
 
 impl fmt::Display for Linker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.version, self.path.display())
+        write!(f, "{} ({}", self.version, self.path.display())?;
+        match self.llvm {
+            Some(llvm) => write!(f, ", LLVM {llvm})"),
+            None => write!(f, ")"),
+        }
     }
 }
 
@@ -107,23 +120,25 @@ impl Survey {
     /// The toolchain to build with: nightly where it is complete, since its user chose it; else the distribution's.
     ///
     /// # Errors
-    /// What is missing, one reason a line.
+    /// What is missing, one reason an entry.
     pub fn choose(&self) -> Result<Toolchain, Vec<String>> {
-        match (self.compilers().next(), &self.linker) {
-            (Some(compiler), Ok(linker)) => Ok(Toolchain {
-                compiler: compiler.clone(),
-                linker: linker.clone(),
-            }),
-            (compiler, linker) => {
-                let mut missing = Vec::new();
-                if compiler.is_none() {
-                    missing.extend(self.nightly.as_ref().err().cloned());
-                    missing.extend(self.distribution.as_ref().err().cloned());
+        let mut missing = Vec::new();
+        if let Ok(linker) = &self.linker {
+            for compiler in self.compilers() {
+                if linker.reads(compiler) {
+                    return Ok(Toolchain {
+                        compiler: compiler.clone(),
+                        linker: linker.clone(),
+                    });
                 }
-                missing.extend(linker.as_ref().err().cloned());
-                Err(missing)
+                missing.push(format!("{linker} is too old for {compiler}"));
             }
         }
+        if let (Err(nightly), Err(distribution)) = (&self.nightly, &self.distribution) {
+            missing.extend([nightly.clone(), distribution.clone()]);
+        }
+        missing.extend(self.linker.as_ref().err().cloned());
+        Err(missing)
     }
 }
 
@@ -251,13 +266,36 @@ impl Host<'_> {
             match (self.ask)(&path, &["--version"]) {
                 Some(version) => {
                     let version = version.lines().next().unwrap_or_default().to_owned();
-                    return Ok(Linker { path, version });
+                    let llvm = self.loaded_llvm(&path);
+                    return Ok(Linker {
+                        path,
+                        version,
+                        llvm,
+                    });
                 }
                 None => reason = format!("{} does not run (is its libLLVM gone?)", path.display()),
             }
         }
         Err(reason)
     }
+
+    fn loaded_llvm(&self, program: &Path) -> Option<u32> {
+        llvm_version(&(self.ask)(
+            &self.executables("ldd").next()?,
+            &[program.to_str()?],
+        )?)
+    }
+}
+
+/// The major version in `libLLVM.so.22.1` (or `libLLVM-22.so`, as it was called before) among what a program loads.
+fn llvm_version(libraries: &str) -> Option<u32> {
+    let (_, version) = libraries.split_once("libLLVM")?;
+    let digits = version.trim_start_matches(".so.").trim_start_matches('-');
+    digits
+        .split(|c: char| !c.is_ascii_digit())
+        .next()?
+        .parse()
+        .ok()
 }
 
 /// rustup's proxies are named like the tools and answer for whichever toolchain is active.

@@ -12,7 +12,10 @@ fn main() -> ExitCode {
         Err(stop) => return stop.report(),
     };
     log(&start);
-    let kernel_log = start.log_level == tracing::Level::TRACE;
+    let options = daemon::Options {
+        kernel_log: start.log_level == tracing::Level::TRACE,
+        interfaces_must_exist: start.interfaces_must_exist,
+    };
     // The event loop has this thread to itself; clients of the control socket are served beside it.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -20,19 +23,26 @@ fn main() -> ExitCode {
         .build();
     let result = runtime
         .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(daemon::run(start.config, kernel_log)));
+        .and_then(|runtime| runtime.block_on(daemon::run(start.config, options)));
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("igmpd: {error:#}");
-            ExitCode::FAILURE
+            if error.is::<daemon::NoSuchInterface>() {
+                cli::MISTAKE.into()
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }
 
 /// Logs to standard error; standard output belongs to the `ready` line.
 fn log(start: &cli::Start) {
-    let level = EnvFilter::new(format!("igmp_userspace={0},igmp_ingress={0},warn", start.log_level));
+    let level = EnvFilter::new(format!(
+        "igmp_userspace={0},igmp_ingress={0},warn",
+        start.log_level
+    ));
     let log = tracing_subscriber::fmt()
         .with_env_filter(level)
         .with_target(false)

@@ -119,7 +119,14 @@ mod tests {
         let table = prefixes(&[wan, lan], &own);
         assert_eq!(lookup(&table, 1, "192.0.2.1"), Some(SOURCE_ACCEPTED));
         assert_eq!(lookup(&table, 1, "10.1.0.9"), Some(SOURCE_WRONG_INTERFACE));
-        for source in ["0.0.0.0", "127.0.0.1", "239.1.1.1", "255.255.255.255", "10.0.0.1", "10.1.0.1"] {
+        for source in [
+            "0.0.0.0",
+            "127.0.0.1",
+            "239.1.1.1",
+            "255.255.255.255",
+            "10.0.0.1",
+            "10.1.0.1",
+        ] {
             assert_eq!(lookup(&table, 1, source), Some(SOURCE_MARTIAN), "{source}");
         }
     }

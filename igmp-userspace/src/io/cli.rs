@@ -13,7 +13,7 @@ use clap::{Parser, ValueEnum};
 use crate::config::{self, Config, Mode, Problem, Role};
 
 use super::usage;
-pub use super::usage::Stop;
+pub use super::usage::{MISTAKE, Stop};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -87,6 +87,8 @@ pub enum LogFormat {
 pub struct Start {
     /// From the file or the flags.
     pub config: Config,
+    /// True when the interfaces are flags: one that does not exist is a mistake then, not something to wait for.
+    pub interfaces_must_exist: bool,
     /// Least important message to log.
     pub log_level: tracing::Level,
     /// How to log.
@@ -108,6 +110,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Start, Sto
     }
     Ok(Start {
         config,
+        interfaces_must_exist: !arguments.iface.is_empty(),
         log_level: arguments.log_level,
         log_format: arguments.log_format,
     })

@@ -18,7 +18,7 @@ use tracing::{debug, error, info, warn};
 
 use super::control::ControlServer;
 use super::datapath::pool::{Done, Job, Pool};
-use super::datapath::{Datapath, Options};
+use super::datapath::{self, Datapath};
 use super::events::{Event, Events};
 use super::links::{self, Snapshot};
 use super::notify;
@@ -42,14 +42,36 @@ const IGMP_RATE: Rate = Rate::new(10_000, 20_000);
 /// Octets of the largest packet sent. Interfaces with a smaller MTU get smaller ones only from IGMPv3 source lists.
 const MTU: usize = 1500;
 
+/// What the command line says beyond the configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Log what the kernel programs say, a line a frame.
+    pub kernel_log: bool,
+    /// Refuse to start while an interface does not exist.
+    pub interfaces_must_exist: bool,
+}
+
+/// An interface given on the command line does not exist.
+#[derive(Debug, thiserror::Error)]
+#[error("{name}: no such interface; there are {existing}")]
+pub struct NoSuchInterface {
+    name: String,
+    existing: String,
+}
+
 /// Starts igmpd and runs it until it is told to stop.
-pub async fn run(config: Config, kernel_log: bool) -> Result<()> {
+///
+/// # Errors
+///
+/// [`NoSuchInterface`], or whatever keeps it from starting: an interface without native XDP, a control socket in use,
+/// missing capabilities. Nothing stays attached.
+pub async fn run(config: Config, options: Options) -> Result<()> {
     // Before anything is attached: a signal during start-up must end in a clean stop as well.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut snapshots = links::watch();
     let mut control = ControlServer::bind(&config.control_socket).await?;
-    let (mut daemon, mut events) = Daemon::start(config, kernel_log, &mut snapshots).await?;
+    let (mut daemon, mut events) = Daemon::start(config, options, &mut snapshots).await?;
     println!("ready");
     if let Err(error) = notify::ready() {
         warn!("telling the service manager: {error}");
@@ -103,18 +125,20 @@ impl Daemon {
     /// Loads and attaches everything. On an error nothing stays behind.
     async fn start(
         config: Config,
-        kernel_log: bool,
+        options: Options,
         snapshots: &mut mpsc::Receiver<Snapshot>,
     ) -> Result<(Self, Events)> {
-        let options = Options {
+        let snapshot = snapshots.recv().await.context("reading network devices")?;
+        if options.interfaces_must_exist {
+            check_existence(&config, &snapshot)?;
+        }
+        let (mut datapath, ring, outer) = Datapath::load(datapath::Options {
             max_flows: config.max_flows,
-            kernel_log,
-        };
-        let (mut datapath, ring, outer) = Datapath::load(options)?;
-        if kernel_log {
+            kernel_log: options.kernel_log,
+        })?;
+        if options.kernel_log {
             super::kernel_log::forward(datapath.logger()?)?;
         }
-        let snapshot = snapshots.recv().await.context("reading network devices")?;
         let socket = PacketSocket::open().context("opening a packet socket")?;
         let mut daemon = Self {
             start: SystemInstant::now(),
@@ -137,8 +161,13 @@ impl Daemon {
             bail!("the set pool's thread ended");
         };
         daemon.take_over(done);
-        let upstream = daemon.ports.iter().find(|port| port.config.role == Role::Upstream);
-        daemon.fib.set_upstream(upstream.and_then(|port| port.index()));
+        let upstream = daemon
+            .ports
+            .iter()
+            .find(|port| port.config.role == Role::Upstream);
+        daemon
+            .fib
+            .set_upstream(upstream.and_then(|port| port.index()));
         daemon.follow_links(snapshot);
         daemon.settle();
         Ok((daemon, Events::new(ring)?))
@@ -245,7 +274,10 @@ impl Daemon {
             lost += losses - known;
         }
         if lost > 0 {
-            warn!(lost, "IGMP messages lost in the ring buffer; asking again everywhere");
+            warn!(
+                lost,
+                "IGMP messages lost in the ring buffer; asking again everywhere"
+            );
             self.router.handle_input(self.now(), Input::MessagesLost);
         }
     }
@@ -330,4 +362,19 @@ impl Daemon {
             self.pool.submit(Job { make, retired });
         }
     }
+}
+
+fn check_existence(config: &Config, snapshot: &Snapshot) -> Result<(), NoSuchInterface> {
+    let missing = config
+        .interfaces
+        .iter()
+        .find(|interface| !snapshot.links.contains_key(&interface.name));
+    let Some(interface) = missing else {
+        return Ok(());
+    };
+    let existing: Vec<&str> = snapshot.links.keys().map(String::as_str).collect();
+    Err(NoSuchInterface {
+        name: interface.name.clone(),
+        existing: existing.join(", "),
+    })
 }

@@ -86,7 +86,10 @@ mod tests {
         for frame in [untagged, tagged] {
             let event = parse(&record(&frame)).unwrap();
             assert_eq!(event.interface, IfIndex(7));
-            assert_eq!(event.packet.unwrap().message, wire::Repr::ReportV2 { group });
+            assert_eq!(
+                event.packet.unwrap().message,
+                wire::Repr::ReportV2 { group }
+            );
         }
     }
 

@@ -219,7 +219,11 @@ fn follow_device(
         && link.is_none_or(|link| link.index != device.link.index)
     {
         let index = device.link.index;
-        info!(interface = port.config.name, ifindex = index.0, "device gone");
+        info!(
+            interface = port.config.name,
+            ifindex = index.0,
+            "device gone"
+        );
         stop(port, events);
         port.device = None;
         port.reason = "no such device".into();
@@ -238,7 +242,10 @@ fn follow_device(
                     device.egress = egress;
                     events.push(PortEvent::EgressChanged(link.index));
                 }
-                Err(error) => warn!(interface = link.name, "new address not taken over: {error:#}"),
+                Err(error) => warn!(
+                    interface = link.name,
+                    "new address not taken over: {error:#}"
+                ),
             }
         }
         device.link = link.clone();

@@ -109,7 +109,9 @@ fn view(interface: &str, address: Ipv4Addr, group: &proto::Group, now: Instant) 
 }
 
 fn millis(duration: Option<std::time::Duration>) -> u64 {
-    duration.map_or(0, |duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+    duration.map_or(0, |duration| {
+        u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+    })
 }
 
 fn flows(daemon: &Daemon, group: Option<Ipv4Addr>) -> Vec<Flow> {
@@ -172,9 +174,21 @@ fn counters(daemon: &Daemon, interface: Option<&str>) -> Vec<Counter> {
         let sets = daemon.fib.sets();
         let gauges = [
             ("flows", daemon.fib.flow_count(), "flows installed now"),
-            ("flows_refused_now", daemon.fib.refused_len(), "groups whose flows are refused now"),
-            ("replication_sets", sets.in_use(), "distinct output sets in use now"),
-            ("replication_sets_spare", sets.spare(), "replication sets ready for use now"),
+            (
+                "flows_refused_now",
+                daemon.fib.refused_len(),
+                "groups whose flows are refused now",
+            ),
+            (
+                "replication_sets",
+                sets.in_use(),
+                "distinct output sets in use now",
+            ),
+            (
+                "replication_sets_spare",
+                sets.spare(),
+                "replication sets ready for use now",
+            ),
         ];
         rows.extend(gauges.map(|(name, value, text)| row(None, name, value as u64, text)));
     }
@@ -190,12 +204,18 @@ fn port_counters<'a>(
         .datapath
         .counters(port.slot)
         .unwrap_or([0; KernelCounter::COUNT]);
-    let kernel = KernelCounter::ALL
-        .iter()
-        .map(move |counter| (counter.name(), counts[*counter as usize], counter.description()));
-    let router = router_interface(daemon, port).into_iter().flat_map(|state| {
-        let counts = state.counters().iter();
-        counts.map(|(counter, value)| (counter.name(), value, counter.description()))
+    let kernel = KernelCounter::ALL.iter().map(move |counter| {
+        (
+            counter.name(),
+            counts[*counter as usize],
+            counter.description(),
+        )
     });
+    let router = router_interface(daemon, port)
+        .into_iter()
+        .flat_map(|state| {
+            let counts = state.counters().iter();
+            counts.map(|(counter, value)| (counter.name(), value, counter.description()))
+        });
     kernel.chain(router)
 }

@@ -29,7 +29,9 @@ impl Trouble {
     #[must_use]
     pub const fn description(self) -> &'static str {
         match self {
-            Self::FlowRefused => "flows not installed: table full, no spare replication set, too many outputs",
+            Self::FlowRefused => {
+                "flows not installed: table full, no spare replication set, too many outputs"
+            }
             Self::MapWriteFailed => "writes to kernel maps that failed",
             Self::SendFailed => "IGMP messages that the kernel did not send",
         }

@@ -9,7 +9,7 @@ use clap::error::ErrorKind;
 /// Exit status of a command that did what it was asked.
 const DONE: u8 = 0;
 /// Exit status of bad usage or a bad configuration.
-const MISTAKE: u8 = 2;
+pub const MISTAKE: u8 = 2;
 
 /// The last words of a command, and its exit status.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -79,3 +79,6 @@ const fn version(message: &Repr) -> Version {
         Repr::ReportV3(_) => Version::V3,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -63,3 +63,6 @@ pub(super) const fn in_mode(
         ) => Some((record_type, sources)),
     }
 }
+
+#[cfg(test)]
+mod tests;

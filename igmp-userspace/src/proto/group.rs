@@ -10,6 +10,7 @@ use crate::wire::{RecordType, Version};
 
 /// The state of a group on an interface. A group nobody wants, `INCLUDE({})`, is not kept.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_field_names, reason = "the RFC's name is Group Timer")]
 pub struct Group {
     pub(super) filter_mode: FilterMode,
     /// When EXCLUDE mode ends; `None` in INCLUDE mode, which has no use for it (section 6.2.2).
@@ -311,3 +312,6 @@ impl Group {
 fn contains(sorted: &[Ipv4Addr], source: Ipv4Addr) -> bool {
     sorted.binary_search(&source).is_ok()
 }
+
+#[cfg(test)]
+mod tests;

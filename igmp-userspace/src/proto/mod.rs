@@ -9,6 +9,7 @@ mod compat;
 mod counters;
 mod group;
 mod interface;
+mod membership;
 mod params;
 mod querier;
 mod router;
@@ -16,6 +17,15 @@ mod sources;
 mod specific_query;
 mod time;
 mod timers;
+
+#[cfg(test)]
+mod model_tests;
+#[cfg(test)]
+mod scale_tests;
+#[cfg(test)]
+mod scenario_tests;
+#[cfg(test)]
+mod sim;
 
 pub use counters::{Counter, Counters};
 pub use group::{Group, Reception, Source};
@@ -88,7 +98,8 @@ pub enum Output {
         /// The message.
         message: wire::Repr,
     },
-    /// The reception state of `group` on `interface` may have changed: recompute its flows.
+    /// The reception state of `group` on `interface` has changed, or whether this router is the querier there: recompute
+    /// its flows.
     MembershipChanged {
         /// Where.
         interface: IfIndex,

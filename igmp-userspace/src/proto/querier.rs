@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
+use super::group::Group;
 use super::interface::{Context, Interface};
 use super::timers::Timer;
 use super::{Counter, Instant, InterfaceParams};
@@ -61,6 +62,10 @@ impl Interface {
         alt_subnets: Vec<Ipv4Net>,
     ) {
         let changes_queries = params != self.configured || addresses[0].addr() != self.address();
+        if params.version != self.configured.version {
+            // What one version may ask another may not; the timers that were lowered stay lowered.
+            self.groups.values_mut().for_each(Group::stop_queries);
+        }
         self.configured = params;
         self.addresses = addresses;
         self.alt_subnets = alt_subnets;
@@ -196,3 +201,6 @@ impl Interface {
         );
     }
 }
+
+#[cfg(test)]
+mod tests;

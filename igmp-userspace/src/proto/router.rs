@@ -144,3 +144,6 @@ impl Router {
         )
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -156,3 +156,6 @@ impl Group {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

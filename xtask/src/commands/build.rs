@@ -1,12 +1,13 @@
 //! `cargo xtask build`: the kernel programs, igmpd and igmpctl.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
 use super::setup;
+use crate::progress::Progress;
 use crate::workspace;
 
 /// Build igmpd and igmpctl, with the kernel programs inside
@@ -19,7 +20,7 @@ pub struct Build {
 
 impl Build {
     pub fn run(self) -> Result<ExitCode> {
-        setup::for_build()?;
+        setup::for_build(&Progress::new(false)?)?;
         let profile = if self.release {
             Profile::Release
         } else {
@@ -63,7 +64,7 @@ pub fn build(profile: Profile, packages: &[&str]) -> Result<PathBuf> {
 }
 
 /// Tells a program of ours where the binaries are that it starts.
-pub fn name_binaries(command: &mut Command, directory: &std::path::Path) {
+pub fn name_binaries(command: &mut Command, directory: &Path) {
     command
         .env("IGMPD_BIN", directory.join("igmpd"))
         .env("IGMPCTL_BIN", directory.join("igmpctl"));

@@ -10,6 +10,7 @@ use clap::Args;
 
 use super::build::{Profile, build, name_binaries};
 use super::setup;
+use crate::progress::Progress;
 use crate::workspace::{find_program, is_root};
 
 /// See it work in a lab of network namespaces, or run igmpd on interfaces of this machine
@@ -47,16 +48,17 @@ pub struct Run {
 impl Run {
     pub fn run(self) -> Result<ExitCode> {
         let lab = self.lab_flags();
+        let progress = Progress::new(false)?;
         let mut command = if self.flags.iter().any(|flag| means_igmpd(flag)) {
             if !lab.is_empty() {
                 bail!(
                     "--seconds and --receivers belong to the lab, which --iface and --config leave out"
                 );
             }
-            setup::for_build()?;
+            setup::for_build(&progress)?;
             as_root(&build(Profile::Release, &["igmp-userspace"])?.join("igmpd"))?
         } else {
-            setup::for_lab()?;
+            setup::for_lab(&progress)?;
             let directory = build(Profile::Release, &["igmp-userspace", "igmp-tests"])?;
             let mut command = as_root(&directory.join("igmp-lab"))?;
             name_binaries(&mut command, &directory);
@@ -95,7 +97,19 @@ fn as_root(program: &Path) -> Result<Command> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        run: Run,
+    }
+
+    fn parse<const N: usize>(words: [&str; N]) -> Run {
+        Line::parse_from(std::iter::once("run").chain(words)).run
+    }
 
     #[test]
     fn only_flags_that_name_interfaces_or_ask_igmpd_itself_leave_the_lab() {
@@ -112,5 +126,23 @@ mod tests {
         for flag in ["--seconds", "30", "--log-level=debug", "eth0", "--ifaces"] {
             assert!(!means_igmpd(OsStr::new(flag)), "{flag}");
         }
+    }
+
+    #[test]
+    fn flags_pass_through_as_they_are_with_and_without_dashes_before_them() {
+        for run in [
+            parse(["--", "--iface", "eth0", "-h"]),
+            parse(["--iface", "eth0", "-h"]),
+        ] {
+            assert_eq!(run.flags, ["--iface", "eth0", "-h"]);
+            assert!(run.lab_flags().is_empty());
+        }
+    }
+
+    #[test]
+    fn the_labs_own_flags_may_stand_on_either_side_of_the_dashes() {
+        let run = parse(["--seconds", "20", "--", "--receivers", "5"]);
+        assert_eq!(run.lab_flags(), ["--seconds", "20"]);
+        assert_eq!(run.flags, ["--receivers", "5"]);
     }
 }

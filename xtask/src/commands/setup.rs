@@ -10,7 +10,7 @@ use clap::Args;
 use crate::apt::Apt;
 use crate::ebpf;
 use crate::progress::Progress;
-use crate::toolchain::{self, Compiler, Survey, Toolchain};
+use crate::toolchain::{self, Compiler, Toolchain};
 use crate::workspace::{self, find_program};
 
 /// The bpf-linker that is installed where there is none, and the LLVM versions it can be built with.
@@ -21,6 +21,7 @@ const BPF_LINKER_LLVM: std::ops::RangeInclusive<u32> = 21..=23;
 const DISTRIBUTION_RUST: [&str; 3] = ["rustc-web", "cargo-web", "libstd-rust-web-dev-bpf"];
 
 /// A program that something here calls, and the package it comes in.
+#[derive(Clone, Copy)]
 struct Tool {
     program: &'static str,
     package: &'static str,
@@ -33,14 +34,13 @@ const fn tool(program: &'static str, package: &'static str) -> Tool {
 /// What the lab calls.
 const LAB_TOOLS: [Tool; 2] = [tool("ip", "iproute2"), tool("ethtool", "ethtool")];
 
-/// What the tests call beyond that: judges of packets, and hosts and routers that are not ours.
-const TEST_TOOLS: [Tool; 6] = [
+/// What the tests call: the same, and judges that are not ours. A package that starts a daemon (smcroute does) must not
+/// come in here: it would take the multicast routing of the machine.
+const TEST_TOOLS: [Tool; 4] = [
+    LAB_TOOLS[0],
+    LAB_TOOLS[1],
     tool("tshark", "tshark"),
-    tool("iperf", "iperf"),
-    tool("socat", "socat"),
-    tool("nft", "nftables"),
-    tool("smcrouted", "smcroute"),
-    tool("ping", "iputils-ping"),
+    tool("bpftool", "bpftool"),
 ];
 
 /// Find or install what building and testing need
@@ -51,7 +51,7 @@ const TEST_TOOLS: [Tool; 6] = [
 /// with apt-get (through sudo when not root), rustup and cargo install.
 #[derive(Args)]
 pub struct Setup {
-    /// Also install what the tests call: tshark, iperf, nftables ..., rustfmt and clippy
+    /// Also install what the tests call: tshark, bpftool, rustfmt, clippy
     #[arg(long)]
     tests: bool,
     /// Show the output of every step as it comes (else: only when it fails, and in target/xtask/setup.log)
@@ -66,7 +66,8 @@ impl Setup {
         println!("compiler: {}", toolchain.compiler);
         println!("linker: {}", toolchain.linker);
         if self.tests {
-            ensure_test_tools(&progress)?;
+            for_kernel_tests(&progress)?;
+            for_lint(&progress)?;
             println!("tools of the tests: all there");
         }
         Ok(ExitCode::SUCCESS)
@@ -74,22 +75,25 @@ impl Setup {
 }
 
 /// What every build needs.
-pub fn for_build() -> Result<()> {
-    ensure_toolchain(&Progress::new(false)?).map(drop)
+pub fn for_build(progress: &Progress) -> Result<()> {
+    ensure_toolchain(progress).map(drop)
 }
 
 /// What the lab needs.
-pub fn for_lab() -> Result<()> {
-    let progress = Progress::new(false)?;
-    ensure_toolchain(&progress)?;
-    ensure_tools(&progress, &LAB_TOOLS)
+pub fn for_lab(progress: &Progress) -> Result<()> {
+    ensure_toolchain(progress)?;
+    ensure_tools(progress, &LAB_TOOLS)
 }
 
-/// What the tests need.
-pub fn for_tests() -> Result<()> {
-    let progress = Progress::new(false)?;
-    ensure_toolchain(&progress)?;
-    ensure_test_tools(&progress)
+/// What the tests on real kernels need beyond a build.
+pub fn for_kernel_tests(progress: &Progress) -> Result<()> {
+    ensure_tools(progress, &TEST_TOOLS)
+}
+
+/// What the floor `lint` needs beyond a build.
+pub fn for_lint(progress: &Progress) -> Result<()> {
+    ensure_component(progress, "rustfmt", "fmt")?;
+    ensure_component(progress, "clippy", "clippy")
 }
 
 /// Finds or installs the toolchain, and proves it by building the kernel programs.
@@ -106,13 +110,12 @@ fn ensure_toolchain(progress: &Progress) -> Result<Toolchain> {
         &target_dir,
         env::consts::ARCH,
     );
-    progress.step("building the kernel programs", &mut build).with_context(|| {
-        format!(
-            "the kernel programs do not build with {} and {}; a linker older than the compiler's LLVM is replaced by \
-             removing it and running `cargo xtask setup`",
-            toolchain.compiler, toolchain.linker
-        )
-    })?;
+    let Toolchain { compiler, linker } = &toolchain;
+    progress
+        .step("building the kernel programs", &mut build)
+        .with_context(|| {
+            format!("the kernel programs do not build with {compiler} and {linker}")
+        })?;
     Ok(toolchain)
 }
 
@@ -120,7 +123,7 @@ fn ensure_toolchain(progress: &Progress) -> Result<Toolchain> {
 fn install_toolchain(progress: &Progress) -> Result<Toolchain> {
     let apt = Apt::find(progress);
     let ways: [(&str, &dyn Fn() -> Result<()>); 3] = [
-        ("with the compiler that is here", &|| Ok(())),
+        ("with what is here", &|| Ok(())),
         ("with the distribution's compiler", &|| {
             install_distribution_rust(apt.as_ref())
         }),
@@ -128,22 +131,35 @@ fn install_toolchain(progress: &Progress) -> Result<Toolchain> {
     ];
     let mut failures = String::new();
     for (way, install_compiler) in ways {
-        let attempt = install_compiler().and_then(|()| {
-            let survey = toolchain::survey();
-            let compiler = survey.compilers().next().context("no compiler for BPF")?;
-            if survey.linker.is_err() {
-                install_linker(progress, apt.as_ref(), compiler)?;
-            }
-            toolchain::survey()
-                .choose()
-                .map_err(|missing| anyhow!(missing.join("; ")))
-        });
-        match attempt {
+        match install_compiler().and_then(|()| complete_with_linker(progress, apt.as_ref())) {
             Ok(toolchain) => return Ok(toolchain),
             Err(error) => writeln!(failures, "  {way}: {error:#}")?,
         }
     }
-    bail!("{}", cannot_build(&toolchain::survey(), &failures))
+    bail!("{}", cannot_build(&failures))
+}
+
+/// Gives one of the compilers that are here a linker that can read what it writes.
+fn complete_with_linker(progress: &Progress, apt: Option<&Apt>) -> Result<Toolchain> {
+    let survey = toolchain::survey();
+    if let Ok(toolchain) = survey.choose() {
+        return Ok(toolchain);
+    }
+    let mut failures = Vec::new();
+    for compiler in survey.compilers() {
+        match install_linker(progress, apt, compiler) {
+            Ok(()) => {
+                return toolchain::survey()
+                    .choose()
+                    .map_err(|missing| anyhow!(missing.join("; ")));
+            }
+            Err(error) => failures.push(format!("{error:#}")),
+        }
+    }
+    if failures.is_empty() {
+        bail!("there is no compiler for BPF");
+    }
+    bail!(failures.join("; "))
 }
 
 fn install_distribution_rust(apt: Option<&Apt>) -> Result<()> {
@@ -203,8 +219,8 @@ fn install_linker(progress: &Progress, apt: Option<&Apt>, compiler: &Compiler) -
     )
 }
 
-fn cannot_build(survey: &Survey, failures: &str) -> String {
-    let missing = survey.choose().err().unwrap_or_default();
+fn cannot_build(failures: &str) -> String {
+    let missing = toolchain::survey().choose().err().unwrap_or_default();
     format!(
         "the kernel programs cannot be built on this machine\n\
          missing:\n  {}\n\
@@ -217,13 +233,6 @@ fn cannot_build(survey: &Survey, failures: &str) -> String {
         missing.join("\n  "),
         DISTRIBUTION_RUST.join(" ")
     )
-}
-
-fn ensure_test_tools(progress: &Progress) -> Result<()> {
-    ensure_tools(progress, &LAB_TOOLS)?;
-    ensure_tools(progress, &TEST_TOOLS)?;
-    ensure_component(progress, "rustfmt", "fmt")?;
-    ensure_component(progress, "clippy", "clippy")
 }
 
 fn ensure_tools(progress: &Progress, tools: &[Tool]) -> Result<()> {

@@ -12,6 +12,7 @@ use clap::{Args, ValueEnum};
 use super::build::{Profile, build, name_binaries};
 use super::setup;
 use crate::lint;
+use crate::progress::Progress;
 use crate::tally::{Reader, Tally};
 use crate::workspace::{cargo, find_program, is_root};
 
@@ -30,7 +31,7 @@ pub struct Test {
     /// Which floors to run; none: all
     #[arg(value_enum, value_name = "FLOOR")]
     floors: Vec<Floor>,
-    /// Given to every test binary: a filter, --nocapture, --test-threads N ...
+    /// Given to every test binary: a filter (of several, any may match), --nocapture, --test-threads N ...
     #[arg(last = true, value_name = "ARGS")]
     args: Vec<OsString>,
 }
@@ -54,7 +55,8 @@ enum Floor {
 
 impl Test {
     pub fn run(self) -> Result<ExitCode> {
-        setup::for_tests()?;
+        let progress = Progress::new(false)?;
+        setup::for_build(&progress)?;
         let floors = if self.floors.is_empty() {
             Floor::value_variants()
         } else {
@@ -70,7 +72,7 @@ impl Test {
                 .to_owned();
             eprintln!("== {name}");
             let started = Instant::now();
-            let mut tally = floor.run(&self.args).unwrap_or_else(|error| {
+            let mut tally = floor.run(&progress, &self.args).unwrap_or_else(|error| {
                 eprintln!("error: {error:#}");
                 Tally {
                     failed: 1,
@@ -97,7 +99,7 @@ impl Test {
 }
 
 impl Floor {
-    fn run(self, args: &[OsString]) -> Result<Tally> {
+    fn run(self, progress: &Progress, args: &[OsString]) -> Result<Tally> {
         // Unit and model tests stand side by side in the libraries and differ by their path: the same text divides
         // them, so that each runs on exactly one floor.
         const MODEL: &str = "::model";
@@ -114,18 +116,22 @@ impl Floor {
             ])
         };
         match self {
-            Self::Lint => lint::run(),
+            Self::Lint => {
+                setup::for_lint(progress)?;
+                lint::run()
+            }
             Self::Unit => run_tests(libraries(), &["--skip", MODEL], args),
             Self::Model => run_tests(libraries(), &[MODEL], args),
             Self::Fuzz => run_tests(cargo(["test", "--package", "igmp-fuzz"]), &[], args),
-            Self::Packet => in_the_kernel("packet*", args),
-            Self::E2e => in_the_kernel("e2e*", args),
+            Self::Packet => in_the_kernel(progress, "packet*", args),
+            Self::E2e => in_the_kernel(progress, "e2e*", args),
         }
     }
 }
 
 /// Runs the test binaries of igmp-tests whose names match, as root.
-fn in_the_kernel(binaries: &str, args: &[OsString]) -> Result<Tally> {
+fn in_the_kernel(progress: &Progress, binaries: &str, args: &[OsString]) -> Result<Tally> {
+    setup::for_kernel_tests(progress)?;
     let directory = build(Profile::Dev, &["igmp-userspace", "igmp-tests"])?;
     let mut cargo = cargo(["test", "--package", "igmp-tests", "--test", binaries]);
     name_binaries(&mut cargo, &directory);

@@ -15,6 +15,7 @@ fn toolchain(core: Core) -> Toolchain {
         linker: Linker {
             path: "/opt/bin/bpf-linker".into(),
             version: "bpf-linker 0.13.0".to_owned(),
+            llvm: Some(22),
         },
     }
 }

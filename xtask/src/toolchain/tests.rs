@@ -69,8 +69,15 @@ impl Machine {
         );
     }
 
+    /// bpf-linker, loading the LLVM of Debian's package libllvm22.
     fn linker(&mut self) {
         self.answers("cargo/bin/bpf-linker", "--version", "bpf-linker 0.13.0\n");
+        let path = self.root.join("cargo/bin/bpf-linker").display().to_string();
+        self.answers(
+            "usr/bin/ldd",
+            &path,
+            "\tlibc.so.6 => /lib/libc.so.6\n\tlibLLVM.so.22.1 => /usr/lib/llvm-22/lib/libLLVM.so.22.1 (0x7f)",
+        );
     }
 
     fn survey(&self) -> Survey {
@@ -142,6 +149,66 @@ fn a_complete_nightly_goes_first() {
         compiler.rustc,
         machine.root.join("rustup/nightly/bin/rustc")
     );
+}
+
+#[test]
+fn a_compiler_newer_than_the_linkers_llvm_is_passed_over() {
+    let mut machine = Machine::new();
+    machine.rustup();
+    machine.distribution();
+    machine.linker();
+    machine.file(CORE);
+    machine.file(RUST_SRC);
+    machine.answers(
+        "rustup/nightly/bin/rustc",
+        "-vV",
+        "release: 1.101.0-nightly\nLLVM version: 23.1.4",
+    );
+    assert_eq!(
+        machine.survey().choose().unwrap().compiler.core,
+        Core::Shipped
+    );
+    machine.answers(
+        "usr/bin/rustc",
+        "-vV",
+        "release: 1.101.0\nLLVM version: 23.1.4",
+    );
+    let missing = machine.survey().choose().unwrap_err();
+    assert!(
+        missing.len() == 2
+            && missing
+                .iter()
+                .all(|reason| reason.contains("LLVM 22) is too old")),
+        "{missing:?}"
+    );
+}
+
+#[test]
+fn a_linker_with_llvm_inside_is_trusted() {
+    let mut machine = Machine::new();
+    machine.distribution();
+    machine.linker();
+    machine.file(CORE);
+    let path = machine
+        .root
+        .join("cargo/bin/bpf-linker")
+        .display()
+        .to_string();
+    machine.answers("usr/bin/ldd", &path, "\tstatically linked");
+    assert_eq!(machine.survey().choose().unwrap().linker.llvm, None);
+}
+
+#[test]
+fn the_version_of_libllvm_is_read_under_its_old_and_new_name() {
+    assert_eq!(
+        llvm_version("\tlibLLVM.so.22.1 => /usr/lib/llvm-22/lib/libLLVM.so.22.1 (0x7f)"),
+        Some(22)
+    );
+    assert_eq!(
+        llvm_version("\tlibLLVM-17.so => /usr/lib/llvm-17/lib/libLLVM-17.so (0x7f)"),
+        Some(17)
+    );
+    assert_eq!(llvm_version("\tlibc.so.6 => /lib/libc.so.6 (0x7f)"), None);
 }
 
 #[test]

@@ -69,11 +69,17 @@ fn os_error(error: &(dyn std::error::Error + 'static)) -> Option<i32> {
 fn reason(code: i32) -> &'static str {
     match code {
         libc::EOPNOTSUPP => "the driver has no native XDP",
-        libc::EBUSY => "another XDP program is attached; `ip link show` names it, `ip link set dev IF xdp off` removes it",
-        libc::ERANGE | libc::E2BIG => "the MTU is too large for XDP; lower it to one page (about 3,500 bytes)",
+        libc::EBUSY => {
+            "another XDP program is attached; `ip link show` names it, `ip link set dev IF xdp off` removes it"
+        }
+        libc::ERANGE | libc::E2BIG => {
+            "the MTU is too large for XDP; lower it to one page (about 3,500 bytes)"
+        }
         libc::EPERM => "not permitted; CAP_NET_ADMIN and CAP_BPF are needed",
         libc::ENODEV => "the device is gone",
-        libc::EINVAL => "the driver does not accept the program with its present settings (MTU, LRO, queues)",
+        libc::EINVAL => {
+            "the driver does not accept the program with its present settings (MTU, LRO, queues)"
+        }
         libc::ENOMEM => "the driver has no memory for its XDP queues",
         _ => "the driver refused",
     }

@@ -1,0 +1,6 @@
+//! Random histories against two models: one that does what the RFC's tables say in the simplest way, and one of hosts
+//! that follow RFC 9776 section 5 and must never miss what they asked for.
+
+mod hosts;
+mod reference;
+mod tables;

@@ -1,0 +1,286 @@
+//! A link with hosts that behave as RFC 9776 section 5 (and RFC 2236 section 3) asks. Whatever they do, the router
+//! never stops a source somebody wants; and once they leave things as they are, it forwards that and nothing else.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use proptest::sample::{select, subsequence};
+
+use super::super::sim::{A, B, C, G, LAN, Time as _};
+use super::super::{FilterMode, Input, Instant, InterfaceParams, Output, Router};
+use crate::wire::RecordType::{
+    AllowNewSources, BlockOldSources, ChangeToExclude, ChangeToInclude, ModeIsExclude,
+    ModeIsInclude,
+};
+use crate::wire::{self, GroupRecord, Query, Received, RecordType, Repr};
+
+type Set = BTreeSet<Ipv4Addr>;
+
+/// Stands for all sources nobody names.
+const ANY_OTHER: Ipv4Addr = Ipv4Addr::new(10, 9, 9, 9);
+
+/// What a host wants of the group (section 3.2); `INCLUDE({})` is "not a member".
+#[derive(Clone, Debug)]
+struct Wish {
+    exclude: bool,
+    sources: Set,
+}
+
+impl Wish {
+    fn wants(&self, source: Ipv4Addr) -> bool {
+        self.sources.contains(&source) != self.exclude
+    }
+
+    fn is_member(&self) -> bool {
+        self.exclude || !self.sources.is_empty()
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Wait(Duration),
+    Change { host: usize, wish: Wish },
+}
+
+const HOSTS: usize = 4;
+/// The last host speaks version 2: it wants all sources or none.
+const VERSION_2_HOST: usize = 3;
+
+fn step() -> impl Strategy<Value = Step> {
+    let wish =
+        (any::<bool>(), subsequence(vec![A, B, C], 0..=3)).prop_map(|(exclude, sources)| Wish {
+            exclude,
+            sources: sources.into_iter().collect(),
+        });
+    prop_oneof![
+        1 => select(vec![50, 400, 900, 1_700, 5_000, 60_000, 200_000]).prop_map(|time: u64| Step::Wait(time.ms())),
+        2 => (0..HOSTS, wish).prop_map(|(host, mut wish)| {
+            if host == VERSION_2_HOST {
+                wish.sources.clear();
+            }
+            Step::Change { host, wish }
+        }),
+    ]
+}
+
+/// The link: hosts answer a query after a while that differs from host to host and is within the Max Response Time.
+struct Link {
+    router: Router,
+    now: Instant,
+    wishes: Vec<Wish>,
+    answers: Vec<(Instant, usize, Query)>,
+}
+
+impl Link {
+    fn new() -> Self {
+        let mut link = Self {
+            router: Router::new(),
+            now: Instant::START,
+            wishes: vec![
+                Wish {
+                    exclude: false,
+                    sources: Set::new()
+                };
+                HOSTS
+            ],
+            answers: Vec::new(),
+        };
+        link.input(Input::InterfaceReady {
+            interface: LAN,
+            params: InterfaceParams::default(),
+            addresses: vec!["10.0.0.1/24".parse().unwrap()],
+            alt_subnets: vec![],
+        });
+        link
+    }
+
+    fn input(&mut self, input: Input) {
+        self.router.handle_input(self.now, input);
+        self.hear();
+    }
+
+    fn hear(&mut self) {
+        while let Some(output) = self.router.poll_output() {
+            let Output::Transmit {
+                message: Repr::Query(query),
+                ..
+            } = output
+            else {
+                continue;
+            };
+            for host in 0..HOSTS {
+                let share = u32::try_from(host).unwrap() + 1;
+                let delay = query.max_response_time / u32::try_from(HOSTS + 1).unwrap() * share;
+                self.answers.push((self.now + delay, host, query.clone()));
+            }
+        }
+    }
+
+    fn send(&mut self, host: usize, message: Repr) {
+        let source = Ipv4Addr::new(10, 0, 0, 10 + u8::try_from(host).unwrap());
+        let destination = match &message {
+            Repr::ReportV3(_) => wire::ALL_IGMPV3_ROUTERS,
+            Repr::Leave { .. } => wire::ALL_ROUTERS,
+            _ => G,
+        };
+        let packet = Ok(Received {
+            source,
+            destination,
+            router_alert: true,
+            message,
+        });
+        self.input(Input::Received {
+            interface: LAN,
+            packet,
+        });
+    }
+
+    fn records(&mut self, host: usize, records: Vec<(RecordType, Set)>) {
+        let records: Vec<_> = records
+            .into_iter()
+            .filter(|(record_type, sources)| {
+                !sources.is_empty()
+                    || matches!(
+                        record_type,
+                        ModeIsExclude | ChangeToExclude | ChangeToInclude
+                    )
+            })
+            .map(|(record_type, sources)| GroupRecord {
+                record_type,
+                group: G,
+                sources: sources.into_iter().collect(),
+            })
+            .collect();
+        if !records.is_empty() {
+            self.send(host, Repr::ReportV3(records));
+        }
+    }
+
+    /// The State-Change Report of section 5.1.
+    fn change(&mut self, host: usize, new: &Wish) {
+        let old = std::mem::replace(&mut self.wishes[host], new.clone());
+        if host == VERSION_2_HOST {
+            match (old.exclude, new.exclude) {
+                (false, true) => self.send(host, Repr::ReportV2 { group: G }),
+                (true, false) => self.send(host, Repr::Leave { group: G }),
+                (true, true) | (false, false) => {}
+            }
+            return;
+        }
+        let (a, b) = (&old.sources, &new.sources);
+        let records = match (old.exclude, new.exclude) {
+            (false, false) => vec![(AllowNewSources, b - a), (BlockOldSources, a - b)],
+            (true, true) => vec![(AllowNewSources, a - b), (BlockOldSources, b - a)],
+            (false, true) => vec![(ChangeToExclude, b.clone())],
+            (true, false) => vec![(ChangeToInclude, b.clone())],
+        };
+        self.records(host, records);
+    }
+
+    /// The answer of section 5.2.
+    fn answer(&mut self, host: usize, query: &Query) {
+        let wish = self.wishes[host].clone();
+        if !wish.is_member() {
+            return;
+        }
+        if host == VERSION_2_HOST {
+            return self.send(host, Repr::ReportV2 { group: G });
+        }
+        let asked: Set = query.sources.iter().copied().collect();
+        let record = match (wish.exclude, asked.is_empty()) {
+            (false, true) => (ModeIsInclude, wish.sources),
+            (true, true) => (ModeIsExclude, wish.sources),
+            (false, false) => (ModeIsInclude, &wish.sources & &asked),
+            (true, false) => (ModeIsInclude, &asked - &wish.sources),
+        };
+        self.records(host, vec![record]);
+    }
+
+    fn wait(&mut self, time: Duration) -> Result<(), TestCaseError> {
+        let end = self.now + time;
+        loop {
+            let answer = self
+                .answers
+                .iter()
+                .enumerate()
+                .min_by_key(|(_, (at, ..))| *at)
+                .map(|(index, _)| index);
+            let answer_at = answer.map(|index| self.answers[index].0);
+            let next = self
+                .router
+                .poll_timeout()
+                .into_iter()
+                .chain(answer_at)
+                .min();
+            let Some(next) = next.filter(|next| *next <= end) else {
+                break;
+            };
+            self.now = next;
+            match answer {
+                Some(index) if answer_at == Some(next) => {
+                    let (_, host, query) = self.answers.swap_remove(index);
+                    self.answer(host, &query);
+                }
+                _ => {
+                    self.router.handle_timeout(next);
+                    self.hear();
+                }
+            }
+            self.nobody_starves()?;
+        }
+        self.now = end;
+        Ok(())
+    }
+
+    fn forwards(&self, source: Ipv4Addr) -> bool {
+        self.router
+            .interface(LAN)
+            .unwrap()
+            .group(G)
+            .is_some_and(|group| {
+                let reception = group.reception();
+                let listed = reception.sources().any(|listed| listed == source);
+                listed == (reception.filter_mode == FilterMode::Include)
+            })
+    }
+
+    fn wanted(&self, source: Ipv4Addr) -> bool {
+        self.wishes.iter().any(|wish| wish.wants(source))
+    }
+
+    fn nobody_starves(&self) -> Result<(), TestCaseError> {
+        for source in [A, B, C, ANY_OTHER] {
+            let starves = self.wanted(source) && !self.forwards(source);
+            prop_assert!(
+                !starves,
+                "{source} is wanted at {:?}: {:?}",
+                self.now,
+                self.wishes
+            );
+        }
+        Ok(())
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nobody_starves_and_nothing_flows_in_vain(steps in prop::collection::vec(step(), 1..40)) {
+        let mut link = Link::new();
+        for step in steps {
+            match step {
+                Step::Wait(time) => link.wait(time)?,
+                Step::Change { host, wish } => link.change(host, &wish),
+            }
+            link.nobody_starves()?;
+        }
+        // Older Host Present (260 s), then GMI (270 s), then a query round and its answers.
+        link.wait(700.s())?;
+        for source in [A, B, C, ANY_OTHER] {
+            prop_assert_eq!(link.forwards(source), link.wanted(source), "{}: {:?}", source, link.wishes);
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Packet fixtures: the ingress program on the real verifier, run by `BPF_PROG_TEST_RUN` on frames we write.
+//!
+//! The kernel gives such frames the loopback device (ifindex 1) as their incoming interface and returns the verdict, the
+//! bytes and the counters; a redirect is not carried out. No device is touched.
+
+pub mod datagram;
+
+use std::net::Ipv4Addr;
+
+use anyhow::{Context, Result, ensure};
+use aya::maps::{MapData, RingBuf};
+use aya::programs::{TestRun, TestRunOptions};
+use igmp_common::Counter;
+use igmp_common::maps::{FlowStats, PORT_UPSTREAM, Port};
+use igmp_common::police::Rate;
+use igmp_userspace::fib::routes::Member;
+use igmp_userspace::fib::sources::{self, InterfaceSources};
+use igmp_userspace::fib::{Fib, FlowId};
+use igmp_userspace::io::datapath::pool::{Job, Pool};
+use igmp_userspace::io::datapath::{Datapath, Egress, Options};
+use igmp_userspace::proto::{FilterMode, IfIndex};
+
+use datagram::PORT_MAC;
+
+/// The port that test frames come in on.
+pub const PORT: IfIndex = IfIndex(1);
+/// An output that exists everywhere: the loopback device again.
+const OUTPUT: IfIndex = IfIndex(1);
+const SLOT: u32 = 5;
+
+/// XDP verdicts (`enum xdp_action`).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Verdict {
+    /// To the kernel.
+    Pass,
+    /// To a replication set.
+    Redirect,
+    /// Any other.
+    Other(u32),
+}
+
+/// What the program did with a frame.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Its verdict.
+    pub verdict: Verdict,
+    /// The frame as it left it.
+    pub frame: Vec<u8>,
+    /// The one counter it bumped.
+    pub counter: Counter,
+    /// Mean time of a run, in nanoseconds.
+    pub nanoseconds: u128,
+}
+
+/// A loaded datapath with one port.
+pub struct World {
+    datapath: Datapath,
+    ring: RingBuf<MapData>,
+    fib: Fib,
+    pool: Pool,
+    runtime: tokio::runtime::Runtime,
+    egress: Egress,
+    port: Port,
+}
+
+impl World {
+    /// Loads everything; the port is an upstream that accepts any source, the gateway has another subnet, 10.1.0.0/24.
+    pub fn new() -> Result<Self> {
+        Self::with_sources(&["10.0.0.1/24"], &["0.0.0.0/0"])
+    }
+
+    /// The same with a port of these addresses and `alt_subnets`.
+    pub fn with_sources(addresses: &[&str], alt_subnets: &[&str]) -> Result<Self> {
+        let options = Options {
+            max_flows: 1024,
+            kernel_log: false,
+        };
+        let (datapath, ring, outer) = Datapath::load(options)?;
+        let mut world = Self {
+            datapath,
+            ring,
+            fib: Fib::new(options.max_flows),
+            pool: Pool::start(outer)?,
+            runtime: tokio::runtime::Builder::new_current_thread().build()?,
+            egress: Egress::load(PORT_MAC)?,
+            port: Port {
+                igmp_rate: Rate::UNLIMITED,
+                slot: SLOT,
+                flags: PORT_UPSTREAM,
+                mac: PORT_MAC,
+                reserved: [0; 2],
+            },
+        };
+        world.fib.set_upstream(Some(IfIndex(1000)));
+        world.datapath.put_port(PORT, world.port)?;
+        world.accept_sources(addresses, alt_subnets)?;
+        let make = world.fib.request_spares();
+        world.pool.submit(Job {
+            make,
+            ..Job::default()
+        });
+        let done = world.runtime.block_on(world.pool.done());
+        let done = done.context("the pool's thread ended")?;
+        world.datapath.add_sets(done.sets);
+        world.fib.add_spares(&done.made);
+        Ok(world)
+    }
+
+    /// Makes the port a downstream one, or upstream again.
+    pub fn set_upstream(&mut self, upstream: bool) -> Result<()> {
+        self.port.flags = if upstream { PORT_UPSTREAM } else { 0 };
+        Ok(self.datapath.put_port(PORT, self.port)?)
+    }
+
+    /// Polices IGMP on the port.
+    pub fn set_igmp_rate(&mut self, rate: Rate) -> Result<()> {
+        self.port.igmp_rate = rate;
+        Ok(self.datapath.put_port(PORT, self.port)?)
+    }
+
+    /// Writes the source prefixes of a port with these addresses and `alt_subnets`, beside another interface with
+    /// 10.1.0.1/24.
+    pub fn accept_sources(&mut self, addresses: &[&str], alt_subnets: &[&str]) -> Result<()> {
+        let nets = |texts: &[&str]| texts.iter().map(|text| Ok(text.parse()?)).collect();
+        let addresses: Result<Vec<_>> = nets(addresses);
+        let port = InterfaceSources {
+            interface: PORT,
+            addresses: addresses?,
+            alt_subnets: (nets(alt_subnets) as Result<Vec<_>>)?,
+        };
+        let other = InterfaceSources {
+            interface: IfIndex(2),
+            addresses: vec!["10.1.0.1/24".parse()?],
+            alt_subnets: Vec::new(),
+        };
+        let own = [Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 1, 0, 1)];
+        for (prefix, class) in sources::prefixes(&[port, other], &own) {
+            self.datapath.put_source(prefix, class)?;
+        }
+        Ok(())
+    }
+
+    /// Has one output interface want `group` from `sources` (INCLUDE) or from all but them (EXCLUDE).
+    pub fn join(&mut self, group: Ipv4Addr, mode: FilterMode, sources: &[Ipv4Addr]) -> Result<()> {
+        let member = Member {
+            interface: OUTPUT,
+            mode,
+            sources: sources.to_vec(),
+        };
+        self.fib.update_group(group, &[member])?;
+        while let Some(change) = self.fib.poll_change() {
+            let egress = &self.egress;
+            self.datapath.apply(&change, &|_| egress.fd())?;
+        }
+        Ok(())
+    }
+
+    /// Has nobody want `group`.
+    pub fn leave(&mut self, group: Ipv4Addr) -> Result<()> {
+        self.fib.update_group(group, &[])?;
+        while let Some(change) = self.fib.poll_change() {
+            self.datapath.apply(&change, &|_| None)?;
+        }
+        Ok(())
+    }
+
+    /// Packets and bytes counted on (*,G).
+    pub fn flow_stats(&self, group: Ipv4Addr) -> Result<FlowStats> {
+        let id = FlowId {
+            group,
+            source: None,
+        };
+        let (_, flow) = (self.fib.flows())
+            .find(|(flow, _)| *flow == id)
+            .context("no such flow")?;
+        Ok(self.datapath.flow_stats(flow.stats)?)
+    }
+
+    /// Runs the program on `frame` once.
+    pub fn run(&mut self, frame: &[u8]) -> Result<Outcome> {
+        self.run_repeated(frame, 1)
+    }
+
+    /// Runs the program on `frame` `repeat` times; the frame of the outcome is the last run's.
+    pub fn run_repeated(&mut self, frame: &[u8], repeat: u32) -> Result<Outcome> {
+        let before = self.datapath.counters(SLOT)?;
+        let mut data_out = vec![0; 8192];
+        let result = self.datapath.ingress()?.test_run(TestRunOptions {
+            data_in: Some(frame),
+            data_out: Some(&mut data_out),
+            repeat,
+            ..TestRunOptions::default()
+        })?;
+        data_out.truncate(result.data_size_out as usize);
+        let after = self.datapath.counters(SLOT)?;
+        let bumped: Vec<Counter> = (Counter::ALL.iter().copied())
+            .filter(|counter| after[*counter as usize] != before[*counter as usize])
+            .collect();
+        let total: u64 = after.iter().sum::<u64>() - before.iter().sum::<u64>();
+        ensure!(
+            total == u64::from(repeat),
+            "a frame bumps one counter, {repeat} bumped {total}"
+        );
+        ensure!(bumped.len() == 1, "more than one counter: {bumped:?}");
+        Ok(Outcome {
+            verdict: match result.return_value {
+                2 => Verdict::Pass,
+                4 => Verdict::Redirect,
+                other => Verdict::Other(other),
+            },
+            frame: data_out,
+            counter: bumped[0],
+            nanoseconds: result.duration.as_nanos(),
+        })
+    }
+
+    /// The next record of the ring buffer, as the program wrote it.
+    pub fn next_record(&mut self) -> Option<Vec<u8>> {
+        self.ring.next().map(|record| record.to_vec())
+    }
+}
