@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use igmp_tests::daemon::{Daemon, rows};
 use igmp_tests::frame::Frame;
-use igmp_tests::host::Arrival;
+use igmp_tests::host::assert_gapless;
 use igmp_tests::igmp::Igmp;
 use igmp_tests::stream::StreamSpec;
 use igmp_tests::topology::{Lan, Topology};
@@ -146,15 +146,4 @@ fn has_group(daemon: &Daemon, interface: &str) -> bool {
     rows(&groups)
         .iter()
         .any(|row| row["group"] == GROUP.to_string())
-}
-
-#[track_caller]
-fn assert_gapless(arrivals: &[Arrival]) {
-    for pair in arrivals.windows(2) {
-        assert_eq!(
-            pair[1].sequence,
-            pair[0].sequence + 1,
-            "datagrams lost, doubled or swapped"
-        );
-    }
 }
