@@ -96,7 +96,10 @@ mod tests {
     #[test]
     fn options_are_summed_up_to_their_end_only() {
         let frame: &[u8] = &[0x94, 0x04, 0x00, 0x00, 0xff, 0xff];
-        assert_eq!(sum_options(&frame, 0, 4).map(|sum| fold(sum).to_ne_bytes()), Some([0x94, 0x04]));
+        assert_eq!(
+            sum_options(&frame, 0, 4).map(|sum| fold(sum).to_ne_bytes()),
+            Some([0x94, 0x04])
+        );
         assert_eq!(sum_options(&frame, 0, 8), None);
     }
 }

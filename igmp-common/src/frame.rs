@@ -161,10 +161,10 @@ fn parse_ipv4(
 
 #[inline(always)]
 fn to_station(ethernet: &[u8; ETHERNET_LEN], own: Mac) -> bool {
-    let [a, b, c, d, e, f, ..] = *ethernet;
     // Two words rather than six bytes: `==` on arrays becomes a call, which the kernel has not got.
-    u32::from_ne_bytes([a, b, c, d]) == u32::from_ne_bytes([own[0], own[1], own[2], own[3]])
-        && u16::from_ne_bytes([e, f]) == u16::from_ne_bytes([own[4], own[5]])
+    let high = |mac: &[u8]| u32::from_ne_bytes([mac[0], mac[1], mac[2], mac[3]]);
+    let low = |mac: &[u8]| u16::from_ne_bytes([mac[4], mac[5]]);
+    high(ethernet) == high(&own) && low(ethernet) == low(&own)
 }
 
 /// True when a router forwards a packet with these options unchanged: NOP, End of List and Router Alert. Source routes

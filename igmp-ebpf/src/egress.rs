@@ -4,7 +4,11 @@
 
 #![no_std]
 #![no_main]
-#![allow(missing_docs, reason = "the #[xdp] macro drops the documentation of what it is on")]
+#![allow(
+    missing_docs,
+    clippy::needless_pass_by_value,
+    reason = "the #[xdp] macro drops the documentation of what it is on, and wants the context by value"
+)]
 
 use aya_ebpf::Global;
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};

@@ -5,7 +5,16 @@
 
 #![no_std]
 #![no_main]
-#![allow(missing_docs, reason = "the #[xdp] macro drops the documentation of what it is on")]
+#![allow(
+    missing_docs,
+    clippy::needless_pass_by_value,
+    reason = "the #[xdp] macro drops the documentation of what it is on, and wants the context by value"
+)]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "lengths within a frame, which are below a page"
+)]
 
 mod igmp;
 mod ingress;
@@ -42,7 +51,7 @@ impl Verdict {
 pub fn igmp_ingress(ctx: XdpContext) -> u32 {
     let ifindex = packet::ingress_ifindex(&ctx);
     // SAFETY: PORTS entries are replaced whole and never removed while their device has this program.
-    let Some(port) = (unsafe { PORTS.get(&ifindex) }) else {
+    let Some(port) = (unsafe { PORTS.get(ifindex) }) else {
         return XDP_PASS;
     };
     let Verdict { counter, action } = ingress::classify(&ctx, ifindex, port);

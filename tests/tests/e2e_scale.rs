@@ -109,6 +109,41 @@ fn groups_with_the_same_outputs_share_a_set_and_groups_with_others_do_not() {
     assert_ne!(outputs_of(one, 1), set);
 }
 
+#[test]
+fn a_group_with_known_outputs_costs_one_map_write() {
+    let topology = Topology::new(&[Lan::host(), Lan::host()]);
+    let daemon = Daemon::start(&topology.gateway, &topology.config(""));
+    let [host, other] = &topology.receivers[..] else {
+        panic!("two receivers")
+    };
+    let map_writes = || {
+        let counters = daemon.ctl(&["show", "counters"]);
+        let row = rows(&counters)
+            .iter()
+            .find(|row| row["name"] == "map_writes")
+            .expect("a counter of map writes");
+        row["value"].as_u64().expect("a number")
+    };
+    let join = |host: &igmp_tests::host::Host, index: u32| {
+        let subscription = host.join(group(index));
+        wait_until("the flow", SOON, || {
+            let group = group(index).to_string();
+            let flows = daemon.ctl(&["show", "flows", "--group", &group]);
+            (!rows(&flows).is_empty()).then_some(())
+        });
+        subscription
+    };
+    let _first = join(host, 0);
+    let before = map_writes();
+    let _second = join(host, 1);
+    assert_eq!(map_writes() - before, 1, "the outputs are those of group 0");
+    let _third = join(other, 2);
+    assert!(
+        map_writes() - before > 2,
+        "the outputs are new: a set has to be filled"
+    );
+}
+
 fn group(index: u32) -> Ipv4Addr {
     Ipv4Addr::from(u32::from(Ipv4Addr::new(239, 10, 0, 0)) + index)
 }

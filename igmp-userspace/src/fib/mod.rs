@@ -63,6 +63,20 @@ pub enum Change {
     ResetStats(u32),
 }
 
+impl Change {
+    /// How many elements of kernel maps it writes or removes.
+    #[must_use]
+    pub fn map_writes(&self) -> usize {
+        match self {
+            Self::FillSet { outputs, .. } | Self::ClearSet { outputs, .. } => outputs.len(),
+            Self::PutFlow(..)
+            | Self::DeleteFlow(_)
+            | Self::SourceSpecific(_)
+            | Self::ResetStats(_) => 1,
+        }
+    }
+}
+
 /// Why a flow that should be there is not.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
 pub enum Refusal {
@@ -156,6 +170,10 @@ impl Fib {
 
     /// Brings the flows of `group` in line with its `members`. What cannot be installed is refused, remembered and
     /// returned; the flows that are installed stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// Why what is missing now is missing.
     pub fn update_group(&mut self, group: Ipv4Addr, members: &[Member]) -> Result<(), Refusal> {
         self.refused.remove(&group);
         let wanted = routes::flows(members);

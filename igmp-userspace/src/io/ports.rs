@@ -80,13 +80,17 @@ impl ConfiguredPort {
 
 /// All of them.
 pub struct Ports {
-    ports: Vec<ConfiguredPort>,
+    configured: Vec<ConfiguredPort>,
     igmp_rate: Rate,
     sources: BTreeMap<SourcePrefix, u32>,
 }
 
 impl Ports {
     /// The interfaces of a configuration, none attached; `disabled` ones are left out.
+    ///
+    /// # Errors
+    ///
+    /// More interfaces than the kernel maps have slots for.
     pub fn new(interfaces: Vec<InterfaceConfig>, igmp_rate: Rate) -> Result<Self> {
         let is_enabled = |interface: &InterfaceConfig| interface.role != Role::Disabled;
         let enabled_count = interfaces.iter().filter(|i| is_enabled(i)).count();
@@ -106,7 +110,7 @@ impl Ports {
             MAX_PORTS - 1
         );
         Ok(Self {
-            ports,
+            configured: ports,
             igmp_rate,
             sources: BTreeMap::new(),
         })
@@ -114,13 +118,15 @@ impl Ports {
 
     /// The interfaces in the order of the configuration.
     pub fn iter(&self) -> impl Iterator<Item = &ConfiguredPort> {
-        self.ports.iter()
+        self.configured.iter()
     }
 
     /// The interface whose device has this index.
     #[must_use]
     pub fn by_index(&self, index: IfIndex) -> Option<&ConfiguredPort> {
-        self.ports.iter().find(|port| port.index() == Some(index))
+        self.configured
+            .iter()
+            .find(|port| port.index() == Some(index))
     }
 
     /// The egress program of a device.
@@ -130,13 +136,17 @@ impl Ports {
     }
 
     /// Attaches to every configured device of `snapshot`; the first refusal is an error that names the device.
+    ///
+    /// # Errors
+    ///
+    /// What keeps the first device that cannot be attached from it; its name comes first.
     pub fn attach_all(
         &mut self,
         snapshot: &Snapshot,
         datapath: &mut Datapath,
         socket: &PacketSocket,
     ) -> Result<()> {
-        for port in &mut self.ports {
+        for port in &mut self.configured {
             if let Some(link) = snapshot.links.get(&port.config.name) {
                 let device = attach(port, link, self.igmp_rate, datapath, socket);
                 port.device = Some(device.with_context(|| port.config.name.clone())?);
@@ -156,7 +166,7 @@ impl Ports {
         now: Instant,
     ) -> Vec<PortEvent> {
         let mut events = Vec::new();
-        for port in &mut self.ports {
+        for port in &mut self.configured {
             let link = snapshot.links.get(&port.config.name);
             follow_device(port, link, self.igmp_rate, datapath, socket, &mut events);
             let flapped = port
@@ -168,15 +178,17 @@ impl Ports {
         events
     }
 
-    /// True while an interface waits out [`ADDRESS_GRACE`].
+    /// True while an interface waits for an address to come back before its state is cleared.
     #[must_use]
     pub fn has_address_grace(&self) -> bool {
-        self.ports.iter().any(|port| port.address_lost.is_some())
+        self.configured
+            .iter()
+            .any(|port| port.address_lost.is_some())
     }
 
     fn update_sources(&mut self, snapshot: &Snapshot, datapath: &mut Datapath) {
         let interfaces: Vec<InterfaceSources> = self
-            .ports
+            .configured
             .iter()
             .filter_map(|port| {
                 let link = &port.device.as_ref()?.link;
