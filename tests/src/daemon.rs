@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Read;
+use std::net::Ipv4Addr;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -110,6 +111,32 @@ impl Daemon {
         let row = rows(&counters).iter().find(|row| row["name"] == name);
         let row = row.unwrap_or_else(|| panic!("{interface} has no counter {name}: {counters:#}"));
         row["value"].as_u64().expect("a count")
+    }
+
+    /// What `igmpctl show interfaces` says of one.
+    ///
+    /// # Panics
+    /// When it is not configured.
+    #[track_caller]
+    pub fn interface(&self, name: &str) -> Value {
+        let interfaces = self.ctl(&["show", "interfaces"]);
+        let row = rows(&interfaces).iter().find(|row| row["name"] == name);
+        row.unwrap_or_else(|| panic!("no interface {name}")).clone()
+    }
+
+    /// The state of a group on an interface; `None` when nobody there wants it.
+    #[track_caller]
+    pub fn group(&self, interface: &str, group: Ipv4Addr) -> Option<Value> {
+        let group = group.to_string();
+        let groups = self.ctl(&[
+            "show",
+            "groups",
+            "--interface",
+            interface,
+            "--group",
+            &group,
+        ]);
+        rows(&groups).first().cloned()
     }
 
     /// What it has logged.
