@@ -19,6 +19,8 @@ use crate::wait::wait_until;
 /// Loading and attaching takes well under a second; the rest is for a machine busy with other tests.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+/// USER_HZ, which the kernel has fixed for what it shows of a process.
+const TICKS_PER_SECOND: u64 = 100;
 
 /// A running igmpd. Dropping it kills it; its log is printed when the test fails.
 #[must_use = "dropping it kills igmpd"]
@@ -169,6 +171,21 @@ impl Daemon {
             .parse()
             .expect("a number of kB");
         kibibytes * 1024
+    }
+
+    /// Processor time it has used, in user and kernel mode.
+    pub fn cpu_time(&self) -> Duration {
+        let stat =
+            fs::read_to_string(format!("/proc/{}/stat", self.process.id())).expect("igmpd runs");
+        // proc(5): utime and stime are fields 14 and 15, in ticks; the name before field 3 may hold spaces.
+        let (_, fields) = stat.rsplit_once(") ").expect("a name in parentheses");
+        let ticks: u64 = fields
+            .split(' ')
+            .skip(11)
+            .take(2)
+            .map(|ticks| ticks.parse::<u64>().expect("a number of ticks"))
+            .sum();
+        Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND)
     }
 
     /// Asks it to end (SIGTERM) and returns how it did.
