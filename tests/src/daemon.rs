@@ -11,6 +11,7 @@ use std::{env, thread};
 
 use serde_json::Value;
 
+use crate::events::Events;
 use crate::netns::Namespace;
 use crate::scratch::ScratchDir;
 use crate::sys;
@@ -98,9 +99,32 @@ impl Daemon {
         igmpctl_at(&self.control_socket(), arguments)
     }
 
+    /// Follows `igmpctl --json events` from now on.
+    #[track_caller]
+    pub fn events(&self) -> Events {
+        let mut command = Command::new(program("IGMPCTL_BIN", "igmpctl"));
+        command
+            .arg("--socket")
+            .arg(self.control_socket())
+            .args(["--json", "events"]);
+        Events::follow(command)
+    }
+
     /// Where it listens.
     pub fn control_socket(&self) -> PathBuf {
         self.scratch.path().join("control.sock")
+    }
+
+    /// Its configuration file, and what that says from now on; a reload makes it count.
+    pub fn rewrite_config(&self, config: &str) -> PathBuf {
+        let path = self.scratch.path().join("igmpd.toml");
+        fs::write(&path, config).expect("the scratch directory is writable");
+        path
+    }
+
+    /// Asks it to read its configuration file again (SIGHUP).
+    pub fn hang_up(&self) {
+        sys::kill(self.process.id(), libc::SIGHUP).expect("igmpd is our child");
     }
 
     /// The value of a counter of one interface.

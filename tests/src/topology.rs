@@ -13,6 +13,7 @@
 //! then are switches that both hang on.
 
 use std::fmt::Write as _;
+use std::iter;
 use std::net::Ipv4Addr;
 
 use crate::capture::Capture;
@@ -215,12 +216,17 @@ impl Topology {
 
     /// An igmpd configuration for this network: `igmp` is the body of the `[igmp]` table.
     pub fn config(&self, igmp: &str) -> String {
+        self.config_with(igmp, &[])
+    }
+
+    /// The same with further keys for the downstream interfaces, one text each from `lan0` on.
+    pub fn config_with(&self, igmp: &str, keys: &[&str]) -> String {
         let mut config =
             format!("[igmp]\n{igmp}\n[[interface]]\nname = \"{UPSTREAM}\"\nrole = \"upstream\"\n");
-        for name in self.downstreams() {
+        for (name, keys) in self.downstreams().zip(keys.iter().chain(iter::repeat(&""))) {
             let _ = write!(
                 config,
-                "[[interface]]\nname = \"{name}\"\nrole = \"downstream\"\n"
+                "[[interface]]\nname = \"{name}\"\nrole = \"downstream\"\n{keys}\n"
             );
         }
         config
