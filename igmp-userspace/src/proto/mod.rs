@@ -7,10 +7,12 @@
 mod admission;
 mod compat;
 mod counters;
+mod event;
 mod group;
 mod interface;
 mod membership;
 mod params;
+mod policy;
 mod querier;
 mod router;
 mod sources;
@@ -28,9 +30,11 @@ mod scenario_tests;
 mod sim;
 
 pub use counters::{Counter, Counters};
+pub use event::{Event, EventKind, IgnoreCause, LeaveDecision, PromptCause, QueryCause};
 pub use group::{Group, Reception, Source};
 pub use interface::{Interface, Querier};
 pub use params::InterfaceParams;
+pub use policy::{Acl, AclRef, Action, InterfacePolicy, Policy, PromptLeave, Rule};
 pub use router::Router;
 pub use time::Instant;
 
