@@ -29,7 +29,7 @@ use super::tally::{Tally, Trouble};
 use crate::config::{Config, Role};
 use crate::fib::routes::Member;
 use crate::fib::{Change, Fib};
-use crate::proto::{IfIndex, Input, Instant, Output, Router};
+use crate::proto::{IfIndex, Input, Instant, InterfacePolicy, Output, Router};
 use crate::wire;
 
 /// How often the loop looks after itself when nothing happens.
@@ -229,6 +229,7 @@ impl Daemon {
                         params: port.config.params.clone(),
                         addresses,
                         alt_subnets: port.config.alt_subnets.clone(),
+                        policy: InterfacePolicy::default(),
                     };
                     self.router.handle_input(now, input);
                 }
@@ -295,6 +296,7 @@ impl Daemon {
                 Output::MembershipChanged { group, .. } => {
                     self.dirty.insert(group);
                 }
+                Output::Event(_) => {}
             }
         }
         for group in std::mem::take(&mut self.dirty) {

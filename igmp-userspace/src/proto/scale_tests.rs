@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::sim::Time as _;
-use super::{Group, IfIndex, Input, Instant, InterfaceParams, Output, Router};
+use super::{Group, IfIndex, Input, Instant, InterfaceParams, InterfacePolicy, Output, Router};
 use crate::wire::{Received, Repr};
 
 const INTERFACES: u32 = 8;
@@ -63,6 +63,7 @@ fn eighty_thousand_memberships_are_joined_refreshed_and_expire_each_at_its_time(
                 params: params.clone(),
                 addresses: vec!["10.0.0.2/24".parse().unwrap()],
                 alt_subnets: vec![],
+                policy: InterfacePolicy::default(),
             },
         );
     }

@@ -5,14 +5,16 @@
 //! sim.expects([changed("10s", G)]);
 //! ```
 //!
-//! [`Sim::expects`] compares the complete list of outputs since it was last asked: one too many fails too.
+//! [`Sim::expects`] compares the complete list of outputs since it was last asked: one too many fails too. Events are a
+//! list of their own, [`Sim::expects_events`].
 
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::{
-    Counter, FilterMode, IfIndex, Input, Instant, Interface, InterfaceParams, Output, Router,
+    Counter, Event, EventKind, FilterMode, IfIndex, Input, Instant, Interface, InterfaceParams,
+    InterfacePolicy, Output, Policy, Router,
 };
 use crate::wire::{self, GroupRecord, Query, Received, RecordType, Repr, Version};
 
@@ -73,7 +75,9 @@ pub(super) fn changed(at: &str, group: Ipv4Addr) -> String {
 pub(super) struct Sim {
     pub(super) router: Router,
     now: Instant,
+    policy: InterfacePolicy,
     seen: Vec<String>,
+    events: Vec<String>,
 }
 
 impl Sim {
@@ -82,7 +86,9 @@ impl Sim {
         Self {
             router: Router::new(),
             now: Instant::START,
+            policy: InterfacePolicy::default(),
             seen: Vec::new(),
+            events: Vec::new(),
         }
     }
 
@@ -90,6 +96,14 @@ impl Sim {
     pub(super) fn started(params: InterfaceParams) -> Self {
         let mut sim = Self::new();
         sim.ready(params, &["10.0.0.2/24"]);
+        sim.forget();
+        sim
+    }
+
+    /// `started` with default parameters and this policy.
+    pub(super) fn with_policy(policy: InterfacePolicy) -> Self {
+        let mut sim = Self::new();
+        sim.interface_policy(policy);
         sim.forget();
         sim
     }
@@ -146,7 +160,18 @@ impl Sim {
             params,
             addresses,
             alt_subnets: vec![],
+            policy: self.policy.clone(),
         });
+    }
+
+    /// The interface of [`Sim::started`] is sent again, with this policy.
+    pub(super) fn interface_policy(&mut self, policy: InterfacePolicy) {
+        self.policy = policy;
+        self.ready(InterfaceParams::default(), &["10.0.0.2/24"]);
+    }
+
+    pub(super) fn policy(&mut self, policy: Policy) {
+        self.input(Input::Policy(policy));
     }
 
     /// Who sends the next message.
@@ -155,6 +180,7 @@ impl Sim {
             sim: self,
             source: source.parse().unwrap(),
             destination: None,
+            router_alert: true,
         }
     }
 
@@ -182,13 +208,22 @@ impl Sim {
         self.expects::<&str>([]);
     }
 
+    /// `expects`, for the events.
+    #[track_caller]
+    pub(super) fn expects_events<T: AsRef<str>>(&mut self, expected: impl IntoIterator<Item = T>) {
+        let outputs = std::mem::replace(&mut self.seen, std::mem::take(&mut self.events));
+        self.expects(expected);
+        self.seen = outputs;
+    }
+
     /// Takes what came out for granted: another test asserts it.
     pub(super) fn forget(&mut self) {
         self.seen.clear();
+        self.events.clear();
     }
 
     /// The state of a group in one line: `INCLUDE a@270 b@300`, or `EXCLUDE@270 a@300 !b`: until when, and `!` for a
-    /// source that is blocked.
+    /// source that is blocked. What is static has no time, and the group says so at the end.
     pub(super) fn state(&self, group: Ipv4Addr) -> String {
         let Some(group) = self.interface().group(group) else {
             return "none".to_owned();
@@ -197,14 +232,19 @@ impl Sim {
         let mut text = match (group.filter_mode(), group.group_timer()) {
             (FilterMode::Include, None) => "INCLUDE".to_owned(),
             (FilterMode::Exclude, Some(timer)) => format!("EXCLUDE@{}", seconds(timer)),
+            (FilterMode::Exclude, None) if group.is_static() => "EXCLUDE".to_owned(),
             odd => panic!("{odd:?}: a group timer belongs to EXCLUDE mode alone"),
         };
         for source in group.sources() {
             let name = name(source.address);
-            match source.timer {
-                Some(timer) => write!(text, " {name}@{}", seconds(timer)).unwrap(),
-                None => write!(text, " !{name}").unwrap(),
+            match (source.timer, group.filter_mode()) {
+                (Some(timer), _) => write!(text, " {name}@{}", seconds(timer)).unwrap(),
+                (None, FilterMode::Include) => write!(text, " {name}").unwrap(),
+                (None, FilterMode::Exclude) => write!(text, " !{name}").unwrap(),
             }
+        }
+        if group.is_static() {
+            text += " static";
         }
         text
     }
@@ -212,7 +252,10 @@ impl Sim {
     fn drain(&mut self) {
         let at = self.now.since_start().as_secs_f64();
         while let Some(output) = self.router.poll_output() {
-            self.seen.push(format!("{at}s {}", describe(&output)));
+            match output {
+                Output::Event(event) => self.events.push(format!("{at}s {}", tell(&event))),
+                output => self.seen.push(format!("{at}s {}", describe(&output))),
+            }
         }
     }
 }
@@ -222,12 +265,18 @@ pub(super) struct Host<'a> {
     sim: &'a mut Sim,
     source: Ipv4Addr,
     destination: Option<Ipv4Addr>,
+    router_alert: bool,
 }
 
 impl Host<'_> {
     /// Sends to this address instead of the one the RFC says.
     pub(super) fn to(mut self, destination: &str) -> Self {
         self.destination = Some(destination.parse().unwrap());
+        self
+    }
+
+    pub(super) fn without_router_alert(mut self) -> Self {
+        self.router_alert = false;
         self
     }
 
@@ -273,7 +322,7 @@ impl Host<'_> {
         let received = Received {
             source: self.source,
             destination: self.destination.unwrap_or(destination),
-            router_alert: true,
+            router_alert: self.router_alert,
             message,
         };
         self.sim.input(Input::Received {
@@ -301,8 +350,32 @@ pub(super) fn query(version: Version, group: Ipv4Addr) -> Query {
     }
 }
 
+fn tell(event: &Event) -> String {
+    assert_eq!(event.interface, LAN);
+    match &event.kind {
+        EventKind::Joined { group, host } => format!("{host} joined {group}"),
+        EventKind::Left { group } => format!("nobody left in {group}"),
+        EventKind::Leave {
+            group,
+            host,
+            decision,
+        } => format!("{host} leaves {group}: {decision}"),
+        EventKind::QuerierChanged {
+            querier,
+            is_self: true,
+        } => format!("{querier} is the querier: self"),
+        EventKind::QuerierChanged { querier, .. } => format!("{querier} is the querier"),
+        EventKind::HighWater {
+            limit,
+            used,
+            allowed,
+        } => format!("{limit}: {used} of {allowed}"),
+    }
+}
+
 fn describe(output: &Output) -> String {
     match output {
+        Output::Event(_) => unreachable!("events are a list of their own"),
         Output::MembershipChanged { interface, group } => {
             assert_eq!(*interface, LAN);
             format!("changed {group}")

@@ -1,3 +1,4 @@
+use super::super::InterfacePolicy;
 use super::super::sim::{A, B, C, G, Sim, Time as _, changed, group_query};
 use super::*;
 use crate::wire::RecordType::{
@@ -41,15 +42,16 @@ fn records_of_one_report_apply_in_order() {
 
 #[test]
 fn the_group_limit_refuses_the_newcomer_and_nobody_else() {
+    let limit = InterfacePolicy::default().max_groups;
     let mut sim = Sim::started(InterfaceParams::default());
-    for number in 0..MAX_GROUPS {
+    for number in 0..limit {
         sim.host(HOST).report_v2(numbered_group(number));
     }
-    assert_eq!(sim.interface().group_count(), MAX_GROUPS);
+    assert_eq!(sim.interface().group_count(), limit);
     assert_eq!(sim.counter(Counter::GroupLimit), 0);
     sim.forget();
 
-    let newcomer = numbered_group(MAX_GROUPS);
+    let newcomer = numbered_group(limit);
     sim.at(1.s()).host(HOST).report_v2(newcomer);
     sim.host(HOST).report_v3(AllowNewSources, newcomer, &[A]);
     sim.host(HOST).leave(newcomer); // asks for no room
@@ -123,7 +125,7 @@ fn the_source_limit_of_a_group() {
 #[test]
 fn the_source_limit_of_an_interface() {
     let mut sim = Sim::started(InterfaceParams::default());
-    let full = MAX_SOURCES / MAX_SOURCES_PER_GROUP;
+    let full = InterfacePolicy::default().max_sources / MAX_SOURCES_PER_GROUP;
     for number in 0..full {
         sim.host(HOST).report_v3(
             AllowNewSources,
