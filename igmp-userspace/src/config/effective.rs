@@ -2,7 +2,7 @@
 //!
 //! The keys are those of the file, so what `igmpctl show config` prints is itself a configuration.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
@@ -20,8 +20,8 @@ impl Config {
             table([("group", text(group)), ("sources", list(sources, text))])
         };
         let daemon = table([
-            ("control_socket", text(self.control_socket.display())),
-            ("pin_path", text(self.pin_path.display())),
+            ("control_socket", text(&self.control_socket.display())),
+            ("pin_path", text(&self.pin_path.display())),
         ]);
         let datapath = table([
             ("mode", text(self.mode.name())),
@@ -60,7 +60,7 @@ fn interface(interface: &InterfaceConfig) -> Value {
 }
 
 fn params(params: &InterfaceParams) -> [(&'static str, Value); 8] {
-    let time = |value| text(duration::show(value));
+    let time = |value| text(&duration::show(value));
     [
         ("version", number(params.version as u8)),
         ("robustness", number(params.robustness)),
@@ -142,8 +142,8 @@ fn rule(rule: &Rule) -> Value {
         Action::Permit => "permit",
         Action::Deny => "deny",
     };
-    let group = rule.group.map(|group| ("group", text(group)));
-    let source = rule.source.map(|source| ("source", text(source)));
+    let group = rule.group.map(|group| ("group", text(&group)));
+    let source = rule.source.map(|source| ("source", text(&source)));
     let keys = [
         ("sequence", number(rule.sequence)),
         ("action", text(action)),
@@ -170,7 +170,7 @@ fn list<'a, T>(items: &'a [T], value: impl Fn(&'a T) -> Value) -> Value {
     Value::Array(items.iter().map(value).collect())
 }
 
-fn text(value: impl ToString) -> Value {
+fn text(value: &(impl ToString + ?Sized)) -> Value {
     Value::String(value.to_string())
 }
 
@@ -206,17 +206,22 @@ fn section(out: &mut String, header: &str, keys: &Table) {
         out.push('\n');
     }
     // Writing to a string does not fail.
-    let _ = writeln!(out, "{header}");
+    let _ = write_keys(out, header, keys);
+}
+
+fn write_keys(out: &mut String, header: &str, keys: &Table) -> fmt::Result {
+    writeln!(out, "{header}")?;
     for (key, value) in keys {
-        let _ = match value {
+        match value {
             Value::Array(elements) if elements.iter().any(Value::is_table) => {
-                let lines: String = elements
-                    .iter()
-                    .map(|element| format!("    {element},\n"))
-                    .collect();
-                writeln!(out, "{key} = [\n{lines}]")
+                writeln!(out, "{key} = [")?;
+                for element in elements {
+                    writeln!(out, "    {element},")?;
+                }
+                writeln!(out, "]")?;
             }
-            _ => writeln!(out, "{key} = {value}"),
-        };
+            _ => writeln!(out, "{key} = {value}")?,
+        }
     }
+    Ok(())
 }

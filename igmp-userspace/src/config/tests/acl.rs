@@ -82,15 +82,14 @@ fn rules_are_in_the_order_of_their_sequence() {
         .iter()
         .map(|rule| (rule.sequence, rule.action))
         .collect();
-    use Action::{Deny, Permit};
     assert_eq!(
         order,
         [
-            (1, Deny),
-            (5, Permit),
-            (12, Deny),
-            (15, Permit),
-            (20, Permit)
+            (1, Action::Deny),
+            (5, Action::Permit),
+            (12, Action::Deny),
+            (15, Action::Permit),
+            (20, Action::Permit)
         ]
     );
 }

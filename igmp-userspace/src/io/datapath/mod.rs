@@ -194,6 +194,12 @@ impl Datapath {
         Ok(sums)
     }
 
+    /// Zeroes the counts of the port in `slot`, for another port to use it.
+    pub fn reset_counters(&mut self, slot: u32) -> Result<(), MapError> {
+        let zero = vec![[0; Counter::COUNT]; possible_cpus()];
+        self.counters.set(slot, PerCpuValues::try_from(zero)?, 0)
+    }
+
     /// Packets and bytes at a flow's statistics index, summed over CPUs.
     pub fn flow_stats(&self, stats: u32) -> Result<FlowStats, MapError> {
         let mut sum = FlowStats::default();
