@@ -19,8 +19,13 @@ pub const fn fold(sum: u64) -> u16 {
 #[must_use]
 #[inline(always)]
 pub const fn sum_words(header: [u32; 5]) -> u64 {
-    let [a, b, c, d, e] = header;
-    a as u64 + b as u64 + c as u64 + d as u64 + e as u64
+    let mut sum = 0;
+    let mut at = 0;
+    while at < header.len() {
+        sum += header[at] as u64;
+        at += 1;
+    }
+    sum
 }
 
 /// Sum of the option words between `start` and `end`, at most 40 bytes, in the same order; `None` when the frame is too
