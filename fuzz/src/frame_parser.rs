@@ -23,7 +23,7 @@ fn check(data: &[u8]) {
         Ok(Frame::Multicast(packet)) => {
             let tagged = data[12..14] == [0x81, 0];
             assert_eq!(packet.ipv4_offset, if tagged { 18 } else { 14 });
-            assert!(!tagged || (data[14] & 0x0f == 0 && data[15] == 0));
+            assert!(!tagged || (data[14].trailing_zeros() >= 4 && data[15] == 0));
             let ipv4 = &data[packet.ipv4_offset..];
             assert!(data[0] & 1 == 1 || data[..6] == OWN);
             assert!(is_forwardable(ipv4));

@@ -74,7 +74,7 @@ fn flow(packet: &Multicast) -> Option<&'static FlowEntry> {
         };
         // SAFETY: the entry may be reused while we read it; every value it can hold is a valid one, and userspace
         // frees set and statistics index only after a grace period.
-        if let Some(flow) = unsafe { FLOWS.get(&key) } {
+        if let Some(flow) = unsafe { FLOWS.get(key) } {
             return Some(flow);
         }
     }
@@ -83,7 +83,7 @@ fn flow(packet: &Multicast) -> Option<&'static FlowEntry> {
         group,
     };
     // SAFETY: as above.
-    unsafe { FLOWS.get(&key) }
+    unsafe { FLOWS.get(key) }
 }
 
 /// The incoming-interface rule: may `source` send through this interface?

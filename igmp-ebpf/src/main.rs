@@ -1,15 +1,27 @@
 //! The ingress program: runs on every port, decides each frame's fate.
 //!
 //! `ingress` classifies and forwards, `igmp` copies IGMP to userspace, `packet` holds all access to frame memory, `maps`
-//! every map. Here is only the entry point: one verdict, one counter, one action.
+//! every map, `program` what every kernel program must carry. Here is only the entry point: one verdict, one counter,
+//! one action.
 
 #![no_std]
 #![no_main]
+#![allow(
+    missing_docs,
+    clippy::needless_pass_by_value,
+    reason = "the #[xdp] macro drops the documentation of what it is on, and wants the context by value"
+)]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "lengths within a frame, which are below a page"
+)]
 
 mod igmp;
 mod ingress;
 mod maps;
 mod packet;
+mod program;
 
 use aya_ebpf::bindings::xdp_action::XDP_PASS;
 use aya_ebpf::macros::xdp;
@@ -41,7 +53,7 @@ impl Verdict {
 pub fn igmp_ingress(ctx: XdpContext) -> u32 {
     let ifindex = packet::ingress_ifindex(&ctx);
     // SAFETY: PORTS entries are replaced whole and never removed while their device has this program.
-    let Some(port) = (unsafe { PORTS.get(&ifindex) }) else {
+    let Some(port) = (unsafe { PORTS.get(ifindex) }) else {
         return XDP_PASS;
     };
     let Verdict { counter, action } = ingress::classify(&ctx, ifindex, port);
@@ -52,14 +64,3 @@ pub fn igmp_ingress(ctx: XdpContext) -> u32 {
     );
     action
 }
-
-#[cfg(not(test))]
-#[panic_handler]
-fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    loop {}
-}
-
-/// The licence the kernel checks before it lets a program use GPL-only helpers.
-#[unsafe(link_section = "license")]
-#[unsafe(no_mangle)]
-static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

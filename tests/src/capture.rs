@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::frame::{Direction, Frame};
 use crate::netns::Namespace;
@@ -179,6 +179,24 @@ impl View<'_> {
                 .iter()
                 .find(|frame| is_wanted(frame))
                 .cloned()
+        })
+    }
+
+    /// Waits until frames that `is_wanted` accepts have come and then stayed away for `quiet`; returns when the last came.
+    #[track_caller]
+    pub fn wait_for_last(
+        &self,
+        what: &str,
+        timeout: Duration,
+        quiet: Duration,
+        is_wanted: impl Fn(&Frame) -> bool,
+    ) -> SystemTime {
+        let _context = Context(*self);
+        wait_until(&format!("the last of {what}"), timeout, || {
+            let last = self.frames(&is_wanted).pop()?.at;
+            last.elapsed()
+                .is_ok_and(|since| since > quiet)
+                .then_some(last)
         })
     }
 

@@ -33,6 +33,12 @@ impl Daemon {
     /// With its log, when it ends or stays silent instead.
     #[track_caller]
     pub fn start(gateway: &Namespace, config: &str) -> Self {
+        Self::start_with(gateway, config, "debug")
+    }
+
+    /// The same with another `--log-level`: what is measured should not wait for its log.
+    #[track_caller]
+    pub fn start_with(gateway: &Namespace, config: &str, log_level: &str) -> Self {
         let scratch = ScratchDir::new();
         let path = |name: &str| scratch.path().join(name);
         fs::write(path("igmpd.toml"), config).expect("the scratch directory is writable");
@@ -45,7 +51,7 @@ impl Daemon {
             .arg(path("igmpd.toml"))
             .arg("--control-socket")
             .arg(path("control.sock"))
-            .args(["--log-level", "debug"])
+            .args(["--log-level", log_level])
             // Ctrl-C is for the lab, which stops igmpd itself.
             .process_group(0)
             .stdin(Stdio::null())

@@ -3,6 +3,11 @@
 //! The kernel gives such frames the loopback device (ifindex 1) as their incoming interface and returns the verdict, the
 //! bytes and the counters; a redirect is not carried out. No device is touched.
 
+#![allow(
+    clippy::missing_errors_doc,
+    reason = "a test unwraps: the error is the kernel's or the datapath's own"
+)]
+
 pub mod datagram;
 
 use std::net::Ipv4Addr;

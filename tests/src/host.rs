@@ -150,6 +150,18 @@ pub struct Arrival {
     pub sequence: u64,
 }
 
+/// Panics unless every datagram follows the one before: none lost, none twice, none out of order.
+#[track_caller]
+pub fn assert_gapless(arrivals: &[Arrival]) {
+    for pair in arrivals.windows(2) {
+        assert_eq!(
+            pair[1].sequence,
+            pair[0].sequence + 1,
+            "datagrams lost, doubled or out of order"
+        );
+    }
+}
+
 /// A socket that is a member of one group. Dropping it leaves the group.
 #[must_use = "dropping it leaves the group"]
 pub struct Subscription {

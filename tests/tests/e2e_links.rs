@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use igmp_tests::daemon::{Daemon, rows};
 use igmp_tests::frame::Frame;
-use igmp_tests::host::Arrival;
+use igmp_tests::host::assert_gapless;
 use igmp_tests::igmp::Igmp;
 use igmp_tests::stream::StreamSpec;
 use igmp_tests::topology::{Lan, Topology};
@@ -148,13 +148,41 @@ fn has_group(daemon: &Daemon, interface: &str) -> bool {
         .any(|row| row["group"] == GROUP.to_string())
 }
 
-#[track_caller]
-fn assert_gapless(arrivals: &[Arrival]) {
-    for pair in arrivals.windows(2) {
-        assert_eq!(
-            pair[1].sequence,
-            pair[0].sequence + 1,
-            "datagrams lost, doubled or swapped"
-        );
-    }
+#[test]
+fn the_gateway_s_port_changes_its_ethernet_address() {
+    let topology = Topology::new(&[Lan::host(), Lan::host()]);
+    let daemon = Daemon::start(&topology.gateway, &topology.config(IGMP));
+    let [member, neighbour] = &topology.receivers[..] else {
+        panic!("two receivers")
+    };
+    let (wire, neighbour_wire) = (member.capture(), neighbour.capture());
+    let stream = StreamSpec::to(GROUP).start(&topology.source);
+    let (subscription, other) = (member.join(GROUP), neighbour.join(GROUP));
+    subscription.wait_for_arrival(SOON);
+    other.wait_for_arrival(SOON);
+
+    let new_mac = [0x02, 0, 0, 0, 0, 0x77];
+    let is_from_new_mac = |frame: &Frame| {
+        frame.is_copy_for(GROUP)
+            && frame
+                .packet
+                .as_ref()
+                .is_some_and(|packet| packet.source_mac == new_mac)
+    };
+    topology
+        .gateway
+        .ip("link set lan0 address 02:00:00:00:00:77");
+    wire.all()
+        .wait_for("a copy from the new address", SOON, is_from_new_mac);
+    // From then on every copy, and on this port only.
+    wire.from_now()
+        .assert_none("a copy from the old address", A_WHILE, |frame| {
+            frame.is_copy_for(GROUP) && !is_from_new_mac(frame)
+        });
+    assert_gapless(&subscription.arrivals_until(stream.sent(), SOON));
+    assert_gapless(&other.arrivals_until(stream.sent(), SOON));
+    neighbour_wire
+        .all()
+        .assert_none("the new address", Duration::ZERO, is_from_new_mac);
+    daemon.ctl(&["show", "interfaces"]);
 }

@@ -3,10 +3,9 @@
 use std::net::Ipv4Addr;
 use std::time::{Duration, SystemTime};
 
-use igmp_tests::capture::View;
 use igmp_tests::daemon::{Daemon, rows};
 use igmp_tests::frame::{Frame, Packet, Payload, ROUTER_ALERT, multicast_mac};
-use igmp_tests::host::Arrival;
+use igmp_tests::host::assert_gapless;
 use igmp_tests::igmp::{Igmp, Record, RecordType};
 use igmp_tests::netns::mac_of;
 use igmp_tests::stream::{Stream, StreamSpec, TTL};
@@ -28,6 +27,7 @@ const LAST_MEMBER_QUERY_TIME: Duration = Duration::from_secs(1);
 const STOP_TOLERANCE: Duration = Duration::from_millis(100);
 const STAMP_TOLERANCE: Duration = Duration::from_millis(10);
 
+const STOPPED_WITHIN: Duration = Duration::from_secs(4);
 const SOON: Duration = Duration::from_secs(2);
 /// 100 datagrams of a stream: none of them in this time means that it does not come.
 const A_WHILE: Duration = Duration::from_millis(200);
@@ -93,9 +93,9 @@ fn a_copy_differs_from_the_original_as_a_router_s_copy_does() {
         // All else is untouched: mask what a router changes, MACs, TTL and header checksum.
         let masked = |frame: &Frame| {
             let mut bytes = frame.bytes.clone();
-            [0..12, 22..23, 24..26]
-                .into_iter()
-                .for_each(|range| bytes[range].fill(0));
+            for range in [0..12, 22..23, 24..26] {
+                bytes[range].fill(0);
+            }
             bytes
         };
         assert_eq!(masked(copy), masked(original));
@@ -144,7 +144,11 @@ fn leave_stops_the_stream(igmp_version: u32) {
     assert_eq!(max_response, Duration::from_secs(1));
     assert_eq!(sound(&query).destination, GROUP);
 
-    let stopped = last_copy(leaver_wire.all(), GROUP);
+    let stopped = leaver_wire
+        .all()
+        .wait_for_last("the stream", STOPPED_WITHIN, A_WHILE, |frame| {
+            frame.is_copy_for(GROUP)
+        });
     assert_stopped_in_time(&leave, stopped);
     assert!(rows(&daemon.ctl(&["show", "groups", "--interface", "lan0"])).is_empty());
 
@@ -245,14 +249,12 @@ fn each_host_gets_the_sources_it_included_and_no_other() {
             matches!(igmp, Igmp::Query { group, sources, .. } if *group == SSM_GROUP && *sources == [a])
         })
     });
-    let stopped = wait_until("the first source to stop", Duration::from_secs(4), || {
-        let last = wires[0]
+    let stopped =
+        wires[0]
             .all()
-            .frames(|frame| is_copy_from(frame, a))
-            .pop()?
-            .at;
-        has_been_quiet_since(last).then_some(last)
-    });
+            .wait_for_last("the first source", STOPPED_WITHIN, A_WHILE, |frame| {
+                is_copy_from(frame, a)
+            });
     assert_stopped_in_time(&block, stopped);
     wires[0]
         .from_now()
@@ -278,10 +280,11 @@ fn a_blocked_source_stops_and_the_others_go_on() {
             .wait_for("every source", SOON, |frame| is_copy_from(frame, source));
     }
     subscription.block(b);
-    let stopped = wait_until("the blocked source to stop", Duration::from_secs(4), || {
-        let last = wire.all().frames(|frame| is_copy_from(frame, b)).pop()?.at;
-        has_been_quiet_since(last).then_some(last)
-    });
+    let stopped =
+        wire.all()
+            .wait_for_last("the blocked source", STOPPED_WITHIN, A_WHILE, |frame| {
+                is_copy_from(frame, b)
+            });
     wire.from_now()
         .wait_for("the other source going on", SOON, |frame| {
             is_copy_from(frame, a)
@@ -385,31 +388,6 @@ fn sound(frame: &Frame) -> &Packet {
         assert!(checksum_good, "UDP checksum of {frame:?}");
     }
     packet
-}
-
-#[track_caller]
-fn assert_gapless(arrivals: &[Arrival]) {
-    for pair in arrivals.windows(2) {
-        assert_eq!(
-            pair[1].sequence,
-            pair[0].sequence + 1,
-            "datagrams lost, doubled or swapped"
-        );
-    }
-}
-
-/// 100 datagrams' time has passed since.
-fn has_been_quiet_since(last: SystemTime) -> bool {
-    last.elapsed().is_ok_and(|quiet| quiet > A_WHILE)
-}
-
-/// When the last copy came; waits until no more do.
-#[track_caller]
-fn last_copy(wire: View<'_>, group: Ipv4Addr) -> SystemTime {
-    wait_until("the stream to stop", Duration::from_secs(4), || {
-        let last = wire.frames(|frame| frame.is_copy_for(group)).pop()?.at;
-        has_been_quiet_since(last).then_some(last)
-    })
 }
 
 /// RFC 9776 section 6.6.3: forwarding goes on for the Last Member Query Time, and then no longer.

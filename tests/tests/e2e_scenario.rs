@@ -1,11 +1,12 @@
 //! The query, join and leave sequence of IGMPv2, told once from beginning to end on real kernel hosts.
 
 use std::net::Ipv4Addr;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use igmp_tests::capture::View;
 use igmp_tests::daemon::Daemon;
 use igmp_tests::frame::Frame;
+use igmp_tests::host::assert_gapless;
 use igmp_tests::igmp::Igmp;
 use igmp_tests::stream::{Stream, StreamSpec};
 use igmp_tests::topology::{Lan, Topology};
@@ -109,12 +110,7 @@ fn query_join_and_leave() {
     let sent = streams[0].sent();
     let arrivals = kept.arrivals_until(sent, SOON);
     assert_eq!(arrivals[0].sequence, kept_from + 1);
-    assert!(
-        arrivals
-            .windows(2)
-            .all(|pair| pair[1].sequence == pair[0].sequence + 1),
-        "none lost of {KEPT}"
-    );
+    assert_gapless(&arrivals);
     for group in [KEPT, LEFT, VISITED] {
         wire1
             .all()
@@ -132,12 +128,7 @@ fn leaves_with_one_query(wire: View<'_>, group: Ipv4Addr, leave: impl FnOnce()) 
     let leave = wire.wait_for("the Leave", SOON, |frame| {
         frame.sent_igmp(|igmp| *igmp == Igmp::Leave(group))
     });
-    let stopped = wait_until("the stream to stop", SOON, || {
-        let last: SystemTime = wire.frames(|frame| frame.is_copy_for(group)).pop()?.at;
-        last.elapsed()
-            .is_ok_and(|quiet| quiet > QUIET)
-            .then_some(last)
-    });
+    let stopped = wire.wait_for_last("the stream", SOON, QUIET, |frame| frame.is_copy_for(group));
     let took = stopped
         .duration_since(leave.at)
         .expect("it went on after the Leave");

@@ -1,5 +1,11 @@
 //! IGMP on its way to userspace: copied whole with interface and time, passed on untouched, policed, never blocked.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "numbers a test chose to fit"
+)]
+
 use std::net::Ipv4Addr;
 use std::time::Duration;
 

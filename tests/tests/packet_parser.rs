@@ -1,5 +1,11 @@
 //! The parser gives the same answer in the kernel as on the host, whatever the frame.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "numbers a test chose to fit"
+)]
+
 use std::net::Ipv4Addr;
 
 use igmp_common::Counter;

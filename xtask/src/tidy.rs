@@ -162,7 +162,7 @@ fn compliance_errors(table: &str, tests: &BTreeSet<String>) -> Vec<String> {
             column = Some(
                 cells
                     .iter()
-                    .position(|cell| ["Test", "Tests"].contains(cell))
+                    .position(|cell| matches!(cell.to_lowercase().as_str(), "test" | "tests"))
                     .unwrap_or(cells.len()),
             );
             continue;

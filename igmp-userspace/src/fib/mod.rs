@@ -63,6 +63,20 @@ pub enum Change {
     ResetStats(u32),
 }
 
+impl Change {
+    /// How many elements of kernel maps it writes or removes.
+    #[must_use]
+    pub fn map_writes(&self) -> usize {
+        match self {
+            Self::FillSet { outputs, .. } | Self::ClearSet { outputs, .. } => outputs.len(),
+            Self::PutFlow(..)
+            | Self::DeleteFlow(_)
+            | Self::SourceSpecific(_)
+            | Self::ResetStats(_) => 1,
+        }
+    }
+}
+
 /// Why a flow that should be there is not.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
 pub enum Refusal {
@@ -156,6 +170,10 @@ impl Fib {
 
     /// Brings the flows of `group` in line with its `members`. What cannot be installed is refused, remembered and
     /// returned; the flows that are installed stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// Why what is missing now is missing.
     pub fn update_group(&mut self, group: Ipv4Addr, members: &[Member]) -> Result<(), Refusal> {
         self.refused.remove(&group);
         let wanted = routes::flows(members);
@@ -197,9 +215,14 @@ impl Fib {
         }
     }
 
-    /// Takes the refused groups, for the caller to update again now that there may be room.
+    /// Takes refused groups, for the caller to update again: as many as there is room for flows, none while the table is
+    /// full. A flood of groups that have no room costs nothing here.
     pub fn take_refused(&mut self) -> Vec<Ipv4Addr> {
-        std::mem::take(&mut self.refused).into_iter().collect()
+        let room = self.free_stats.len() + (self.max_flows - self.fresh_stats) as usize;
+        let take = room.min(self.refused.len());
+        std::iter::from_fn(|| self.refused.pop_first())
+            .take(take)
+            .collect()
     }
 
     /// Number of groups whose flows are refused.

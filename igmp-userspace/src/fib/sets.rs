@@ -48,7 +48,7 @@ struct Class {
 /// All replication sets.
 #[derive(Debug)]
 pub struct Sets {
-    sets: HashMap<SetId, Set>,
+    by_id: HashMap<SetId, Set>,
     by_outputs: HashMap<Outputs, SetId>,
     classes: Vec<Class>,
     next_id: u32,
@@ -63,7 +63,7 @@ impl Sets {
             ..Class::default()
         };
         Self {
-            sets: HashMap::new(),
+            by_id: HashMap::new(),
             by_outputs: HashMap::new(),
             classes: FIRST_SPARES.into_iter().map(class).collect(),
             next_id: 1,
@@ -73,7 +73,7 @@ impl Sets {
     /// What `set` replicates to.
     #[must_use]
     pub fn outputs(&self, set: SetId) -> &[IfIndex] {
-        self.sets.get(&set).map_or(&[], |set| &set.outputs)
+        self.by_id.get(&set).map_or(&[], |set| &set.outputs)
     }
 
     /// Sets that flows name.
@@ -91,16 +91,20 @@ impl Sets {
     /// Sets that replicate to `interface`, with all their outputs.
     pub fn with_output(&self, interface: IfIndex) -> impl Iterator<Item = SetId> {
         let uses = move |set: &Set| set.outputs.binary_search(&interface).is_ok();
-        self.sets
+        self.by_id
             .iter()
             .filter(move |(_, set)| uses(set))
             .map(|(id, _)| *id)
     }
 
     /// A set of exactly these outputs with one more user, and whether it is new (a spare the caller must fill).
+    ///
+    /// # Errors
+    ///
+    /// No spare is large enough, or no set can be.
     pub fn acquire(&mut self, outputs: &Outputs) -> Result<(SetId, bool), Refusal> {
         if let Some(id) = self.by_outputs.get(outputs) {
-            if let Some(set) = self.sets.get_mut(id) {
+            if let Some(set) = self.by_id.get_mut(id) {
                 set.users += 1;
             }
             return Ok((*id, false));
@@ -119,14 +123,14 @@ impl Sets {
             users: 1,
             outputs: outputs.clone(),
         };
-        self.sets.insert(id, set);
+        self.by_id.insert(id, set);
         self.by_outputs.insert(outputs.clone(), id);
         Ok((id, true))
     }
 
     /// Takes one user away; true when it was the last: the set can be recycled after a grace period.
     pub fn release(&mut self, id: SetId) -> bool {
-        let Some(set) = self.sets.get_mut(&id) else {
+        let Some(set) = self.by_id.get_mut(&id) else {
             return false;
         };
         set.users -= 1;
@@ -139,7 +143,7 @@ impl Sets {
 
     /// Makes a released set spare; returns what it still holds in the kernel.
     pub fn recycle(&mut self, id: SetId) -> Outputs {
-        let Some(set) = self.sets.remove(&id) else {
+        let Some(set) = self.by_id.remove(&id) else {
             return Outputs::new();
         };
         self.classes[usize::from(set.class)].spare.push(id);
@@ -245,7 +249,7 @@ mod tests {
             sets.acquire(&outputs(&[n])).unwrap();
         }
         let (id, _) = sets.acquire(&outputs(&[1000])).unwrap();
-        assert_eq!(sets.sets[&id].class, 1);
+        assert_eq!(sets.by_id[&id].class, 1);
         assert_eq!(
             sets.acquire(&(0..2000).map(IfIndex).collect()),
             Err(Refusal::TooManyOutputs)

@@ -33,10 +33,10 @@ pub struct InterfaceSources {
 
 /// No host has such an address (what Linux refuses in `ip_mc_validate_source` and as martian sources).
 const IMPOSSIBLE: [(Ipv4Addr, u8); 4] = [
-    (Ipv4Addr::new(0, 0, 0, 0), 8),
+    (Ipv4Addr::UNSPECIFIED, 8),
     (Ipv4Addr::new(127, 0, 0, 0), 8),
     (Ipv4Addr::new(224, 0, 0, 0), 4),
-    (Ipv4Addr::new(255, 255, 255, 255), 32),
+    (Ipv4Addr::BROADCAST, 32),
 ];
 
 /// All prefixes of `interfaces` with their `SOURCE_*` class. `own` are all addresses of this host.

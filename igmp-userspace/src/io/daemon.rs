@@ -1,8 +1,8 @@
 //! igmpd: one event loop that owns all state.
 //!
-//! Everything comes in through [`Daemon::run`]'s select: IGMP from the ring buffer, devices from netlink, questions from
+//! Everything comes in through [`run`]'s select: IGMP from the ring buffer, devices from netlink, questions from
 //! the control socket, replication sets from the pool, time. Each is turned into inputs of the router; then
-//! [`Daemon::settle`] drains what follows: packets out, flows into the kernel maps.
+//! `Daemon::settle` drains what follows: packets out, flows into the kernel maps.
 
 mod interfaces;
 mod reload;
@@ -29,7 +29,7 @@ use super::notify;
 use super::packet_socket::PacketSocket;
 use super::ports::Ports;
 use super::status;
-use super::tally::{Tally, Trouble};
+use super::tally::{Occurrence, Tally};
 use crate::config::Config;
 use crate::fib::routes::Member;
 use crate::fib::{Change, Fib};
@@ -197,7 +197,7 @@ impl Daemon {
 
     /// When [`Self::timeout`] is due.
     fn deadline(&self) -> SystemInstant {
-        const IDLE: Duration = Duration::from_secs(3600);
+        const IDLE: Duration = Duration::from_hours(1);
         let deadline = self.router.poll_timeout().map(Instant::since_start);
         self.start + deadline.unwrap_or(self.start.elapsed() + IDLE)
     }
@@ -275,7 +275,7 @@ impl Daemon {
         for group in std::mem::take(&mut self.dirty) {
             let members = self.members(group);
             if let Err(refusal) = self.fib.update_group(group, &members) {
-                self.tally.count(Trouble::FlowRefused);
+                self.tally.count(Occurrence::FlowRefused);
                 debug!(%group, "flow refused: {refusal}");
             }
         }
@@ -294,7 +294,7 @@ impl Daemon {
         for part in wire::split(message, MTU) {
             let packet = wire::ipv4::emit(source, destination, &part);
             if let Err(error) = self.socket.send(interface, destination, &packet) {
-                self.tally.count(Trouble::SendFailed);
+                self.tally.count(Occurrence::SendFailed);
                 warn!(ifindex = interface.0, "sending {part}: {error}");
             }
         }
@@ -316,10 +316,11 @@ impl Daemon {
 
     fn write_maps(&mut self) {
         while let Some(change) = self.fib.poll_change() {
+            self.tally.add(Occurrence::MapWritten, change.map_writes());
             let ports = &self.ports;
             let result = self.datapath.apply(&change, &|output| ports.egress(output));
             if let Err(map_error) = result {
-                self.tally.count(Trouble::MapWriteFailed);
+                self.tally.count(Occurrence::MapWriteFailed);
                 error!("kernel map not written: {change:?}: {map_error}");
                 if let Change::PutFlow(id, _) = change {
                     self.fib.write_failed(id);

@@ -29,6 +29,10 @@ pub struct Event {
 
 impl Events {
     /// Wraps the ring; needs a running tokio reactor.
+    ///
+    /// # Errors
+    ///
+    /// The ring buffer cannot be waited for.
     pub fn new(ring: RingBuf<MapData>) -> io::Result<Self> {
         // SAFETY: the ring owns its map's descriptor and keeps it open for its life.
         let ring = unsafe { AsyncFd::register(ring) }?;
@@ -36,6 +40,10 @@ impl Events {
     }
 
     /// Waits for records and takes some, oldest first. Cancel safe: nothing is taken before the wait is over.
+    ///
+    /// # Errors
+    ///
+    /// The ring buffer cannot be waited for.
     pub async fn next_batch(&mut self, batch: &mut Vec<Event>) -> io::Result<()> {
         let mut guard = self.ring.readable_mut().await?;
         let ring = guard.get_inner_mut();
@@ -71,7 +79,7 @@ mod tests {
     fn record(frame: &[u8]) -> Vec<u8> {
         let mut record = vec![0; 8];
         record.extend(7_u32.to_ne_bytes());
-        record.extend((frame.len() as u32).to_ne_bytes());
+        record.extend(u32::try_from(frame.len()).unwrap().to_ne_bytes());
         record.extend(frame);
         record
     }

@@ -56,6 +56,7 @@ impl Snapshot {
 
 /// Follows the devices: the present state comes first, then a new one after each change. Ends never; when netlink fails,
 /// it is opened anew.
+#[must_use]
 pub fn watch() -> mpsc::Receiver<Snapshot> {
     const RETRY: Duration = Duration::from_secs(1);
     // One: a reader that is behind needs only the newest state, which is read when there is room.

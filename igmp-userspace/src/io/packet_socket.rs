@@ -4,14 +4,30 @@
 //! changes or firewall output rules there are; the kernel adds the link-layer header of the device's kind. What it asks of
 //! NICs is undone by the kernel when the socket closes.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    reason = "constants and sizes of the kernel's interface, all of which fit"
+)]
+
 use std::io;
 use std::mem::{size_of, zeroed};
 use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use igmp_common::frame::group_mac;
+use igmp_common::maps::Mac;
 
 use crate::proto::IfIndex;
+
+// libc has these as plain ints, the kernel's structures as narrower ones.
+const FAMILY: u16 = libc::AF_PACKET.cast_unsigned() as u16;
+const ETHERTYPE_IPV4: u16 = libc::ETH_P_IP.cast_unsigned() as u16;
+const ALL_MULTICAST: u16 = libc::PACKET_MR_ALLMULTI.cast_unsigned() as u16;
+const MAC_LEN: u8 = size_of::<Mac>() as u8;
+
+const fn socklen<T>() -> libc::socklen_t {
+    size_of::<T>() as libc::socklen_t
+}
 
 /// The socket. It receives nothing.
 #[derive(Debug)]
@@ -21,6 +37,10 @@ pub struct PacketSocket {
 
 impl PacketSocket {
     /// Opens it. Needs CAP_NET_RAW.
+    ///
+    /// # Errors
+    ///
+    /// No CAP_NET_RAW, or no descriptor left.
     pub fn open() -> io::Result<Self> {
         const NO_PROTOCOL: libc::c_int = 0; // bound to none: nothing is queued to us
         let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
@@ -35,14 +55,18 @@ impl PacketSocket {
     }
 
     /// Sends an IPv4 packet to `group` out of `interface`.
+    ///
+    /// # Errors
+    ///
+    /// The device is gone or down, or its queue is full.
     pub fn send(&self, interface: IfIndex, group: Ipv4Addr, packet: &[u8]) -> io::Result<()> {
         let mac = group_mac(group.octets());
         // SAFETY: an all-zero sockaddr_ll is valid.
         let mut to: libc::sockaddr_ll = unsafe { zeroed() };
-        to.sll_family = libc::AF_PACKET as u16;
-        to.sll_protocol = (libc::ETH_P_IP as u16).to_be();
+        to.sll_family = FAMILY;
+        to.sll_protocol = ETHERTYPE_IPV4.to_be();
         to.sll_ifindex = interface.0.cast_signed();
-        to.sll_halen = mac.len() as u8;
+        to.sll_halen = MAC_LEN;
         to.sll_addr[..mac.len()].copy_from_slice(&mac);
         // SAFETY: packet and address are valid for the lengths given and outlive the call.
         let sent = unsafe {
@@ -52,7 +76,7 @@ impl PacketSocket {
                 packet.len(),
                 0,
                 (&raw const to).cast(),
-                size_of::<libc::sockaddr_ll>() as libc::socklen_t,
+                socklen::<libc::sockaddr_ll>(),
             )
         };
         if sent < 0 {
@@ -63,11 +87,19 @@ impl PacketSocket {
 
     /// Makes the device hand up every multicast frame, as the kernel's own multicast router does (`vif_add`), until
     /// [`end_all_multicast`](Self::end_all_multicast), or until the device or this socket goes.
+    ///
+    /// # Errors
+    ///
+    /// The device is gone.
     pub fn receive_all_multicast(&self, interface: IfIndex) -> io::Result<()> {
         self.all_multicast(interface, libc::PACKET_ADD_MEMBERSHIP)
     }
 
     /// Takes back what [`receive_all_multicast`](Self::receive_all_multicast) asked for.
+    ///
+    /// # Errors
+    ///
+    /// The device is gone, or was never asked.
     pub fn end_all_multicast(&self, interface: IfIndex) -> io::Result<()> {
         self.all_multicast(interface, libc::PACKET_DROP_MEMBERSHIP)
     }
@@ -76,7 +108,7 @@ impl PacketSocket {
         // SAFETY: an all-zero packet_mreq is valid.
         let mut request: libc::packet_mreq = unsafe { zeroed() };
         request.mr_ifindex = interface.0.cast_signed();
-        request.mr_type = libc::PACKET_MR_ALLMULTI as u16;
+        request.mr_type = ALL_MULTICAST;
         // SAFETY: the request is valid for the length given and outlives the call.
         let result = unsafe {
             libc::setsockopt(
@@ -84,7 +116,7 @@ impl PacketSocket {
                 libc::SOL_PACKET,
                 action,
                 (&raw const request).cast(),
-                size_of::<libc::packet_mreq>() as libc::socklen_t,
+                socklen::<libc::packet_mreq>(),
             )
         };
         if result < 0 {

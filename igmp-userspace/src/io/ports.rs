@@ -6,7 +6,7 @@ mod reconfigure;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use igmp_common::maps::{MAX_PORTS, Mac, PORT_UPSTREAM, Port};
 use igmp_common::police::Rate;
 use ipnet::Ipv4Net;
@@ -102,20 +102,24 @@ impl ConfiguredPort {
 
 /// All of them.
 pub struct Ports {
-    ports: Vec<ConfiguredPort>,
+    configured: Vec<ConfiguredPort>,
     igmp_rate: Rate,
     sources: BTreeMap<SourcePrefix, u32>,
 }
 
 impl Ports {
     /// The interfaces of a configuration, none attached; `disabled` ones are left out.
+    ///
+    /// # Errors
+    ///
+    /// More interfaces than the kernel maps have slots for.
     pub fn new(interfaces: Vec<InterfaceConfig>, igmp_rate: Rate) -> Result<Self> {
-        let enabled = enabled(interfaces)?;
+        let enabled = reconfigure::enabled(interfaces)?;
         let slots = 1..MAX_PORTS;
         let ports = enabled.into_iter().zip(slots);
         let ports = ports.map(|(config, slot)| ConfiguredPort::new(config, slot));
         Ok(Self {
-            ports: ports.collect(),
+            configured: ports.collect(),
             igmp_rate,
             sources: BTreeMap::new(),
         })
@@ -123,13 +127,15 @@ impl Ports {
 
     /// The interfaces in the order of the configuration.
     pub fn iter(&self) -> impl Iterator<Item = &ConfiguredPort> {
-        self.ports.iter()
+        self.configured.iter()
     }
 
     /// The interface whose device has this index.
     #[must_use]
     pub fn by_index(&self, index: IfIndex) -> Option<&ConfiguredPort> {
-        self.ports.iter().find(|port| port.index() == Some(index))
+        self.configured
+            .iter()
+            .find(|port| port.index() == Some(index))
     }
 
     /// The egress program of a device.
@@ -139,13 +145,17 @@ impl Ports {
     }
 
     /// Attaches to every configured device of `snapshot`; the first refusal is an error that names the device.
+    ///
+    /// # Errors
+    ///
+    /// What keeps the first device that cannot be attached from it; its name comes first.
     pub fn attach_all(
         &mut self,
         snapshot: &Snapshot,
         datapath: &mut Datapath,
         socket: &PacketSocket,
     ) -> Result<()> {
-        for port in &mut self.ports {
+        for port in &mut self.configured {
             if let Some(link) = snapshot.links.get(&port.config.name) {
                 let device = attach(port, link, self.igmp_rate, datapath, socket);
                 port.device = Some(device.with_context(|| port.config.name.clone())?);
@@ -165,7 +175,7 @@ impl Ports {
         now: Instant,
     ) -> Vec<PortEvent> {
         let mut events = Vec::new();
-        for port in &mut self.ports {
+        for port in &mut self.configured {
             let link = snapshot.links.get(&port.config.name);
             follow_device(port, link, self.igmp_rate, datapath, socket, &mut events);
             let flapped = port
@@ -177,15 +187,17 @@ impl Ports {
         events
     }
 
-    /// True while an interface waits out [`ADDRESS_GRACE`].
+    /// True while an interface waits for an address to come back before its state is cleared.
     #[must_use]
     pub fn has_address_grace(&self) -> bool {
-        self.ports.iter().any(|port| port.address_lost.is_some())
+        self.configured
+            .iter()
+            .any(|port| port.address_lost.is_some())
     }
 
     fn update_sources(&mut self, snapshot: &Snapshot, datapath: &mut Datapath) {
         let interfaces: Vec<InterfaceSources> = self
-            .ports
+            .configured
             .iter()
             .filter_map(|port| {
                 let link = &port.device.as_ref()?.link;
@@ -213,18 +225,6 @@ impl Ports {
         }
         self.sources = wanted;
     }
-}
-
-/// The interfaces that are not `disabled`, provided that the kernel's tables have room for them.
-fn enabled(mut interfaces: Vec<InterfaceConfig>) -> Result<Vec<InterfaceConfig>> {
-    interfaces.retain(|interface| interface.role != Role::Disabled);
-    ensure!(
-        interfaces.len() < MAX_PORTS as usize,
-        "{} interfaces configured, at most {} are possible",
-        interfaces.len(),
-        MAX_PORTS - 1
-    );
-    Ok(interfaces)
 }
 
 /// Attaches to a device that appeared, lets go of one that went, takes over what changed.

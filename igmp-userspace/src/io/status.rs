@@ -9,7 +9,7 @@ use igmp_common::Counter as KernelCounter;
 
 use super::daemon::Daemon;
 use super::ports::ConfiguredPort;
-use super::tally::Trouble;
+use super::tally::Occurrence;
 use crate::api::{
     Counter, Datapath, Flow, Group, Host, Interface, Path, Request, Response, Source,
 };
@@ -199,11 +199,11 @@ fn counters(daemon: &Daemon, interface: Option<&str>) -> Vec<Counter> {
         }
     }
     if interface.is_none() {
-        let troubles = Trouble::ALL.map(|trouble| {
-            let value = daemon.tally.get(trouble);
-            row(None, trouble.name(), value, trouble.description())
+        let counts = Occurrence::ALL.map(|occurrence| {
+            let value = daemon.tally.get(occurrence);
+            row(None, occurrence.name(), value, occurrence.description())
         });
-        rows.extend(troubles);
+        rows.extend(counts);
         let sets = daemon.fib.sets();
         let gauges = [
             ("flows", daemon.fib.flow_count(), "flows installed now"),

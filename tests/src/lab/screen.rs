@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
+use std::net::Ipv4Addr;
 use std::time::{Duration, SystemTime};
 
 use super::ledger::{Event, Interest, Ledger, News};
@@ -13,6 +14,9 @@ const DEFAULT_COLUMNS: usize = 100;
 const DEFAULT_ROWS: usize = 30;
 /// How many of the last events are shown, where there is room.
 const EVENTS: usize = 10;
+
+/// Width of a receiver's cell for one group; all of it fits 80 columns.
+const CELL: usize = 11;
 
 /// How a piece of a line looks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -141,8 +145,9 @@ impl Screen {
             .map_or((DEFAULT_COLUMNS, DEFAULT_ROWS), |(columns, rows)| {
                 (columns.0.into(), rows.0.into())
             });
-        let picture = self.picture(setup, ledger, now);
+        let mut picture = self.picture(setup, ledger, now);
         // The cursor cannot go back above the top row.
+        picture.truncate(rows.saturating_sub(1));
         let room = rows.saturating_sub(picture.len() + 1).min(EVENTS);
         let latest = &events[events.len().saturating_sub(room)..];
         let texts: Vec<String> = picture
@@ -171,6 +176,13 @@ impl Screen {
             .duration_since(setup.start)
             .unwrap_or_default()
             .min(setup.length);
+        let groups: Vec<Ipv4Addr> = CHANNELS.iter().copied().chain([UNWATCHED]).collect();
+        let header = groups
+            .iter()
+            .fold(format!("{:22}", ""), |mut header, group| {
+                let _ = write!(header, "{:<CELL$}", group.to_string());
+                header
+            });
         let mut lines = vec![
             Line::new(Style::Bold, "igmpd lab").add(
                 Style::Dim,
@@ -184,12 +196,12 @@ impl Screen {
             Line::new(
                 Style::Plain,
                 format!(
-                    "  src ── {} streams of {} packets/s ──▶ wan0 ",
-                    CHANNELS.len() + 1,
-                    PACKETS_PER_SECOND
+                    "  src ── {} streams of {PACKETS_PER_SECOND} packets/s ──▶ wan0 ",
+                    groups.len(),
                 ),
             )
             .add(Style::Bold, "[ igmpd ]"),
+            Line::new(Style::Dim, header),
         ];
         let seconds = now
             .duration_since(self.before_at)
@@ -202,35 +214,38 @@ impl Screen {
             } else {
                 '├'
             };
-            let mut line = Line::new(Style::Dim, format!("        {branch}─ lan{index} ── "))
-                .add(Style::Bold, format!("{:<4}", receiver.name))
-                .add(Style::Dim, format!("IGMPv{}  ", receiver.igmp_version));
-            for (slot, group) in CHANNELS.iter().chain([&UNWATCHED]).enumerate() {
-                let reception = ledger.accounts()[index]
-                    .groups()
-                    .get(group)
-                    .cloned()
-                    .unwrap_or_default();
-                let fresh = reception.copies - self.before[index][slot];
-                self.before[index][slot] = reception.copies;
+            let mut line = Line::new(
+                Style::Dim,
+                format!("  {branch}─ {:<6}─ ", format!("lan{index}")),
+            )
+            .add(Style::Bold, format!("{:<4}", receiver.name))
+            .add(Style::Dim, format!("v{}  ", receiver.igmp_version));
+            let account = &ledger.accounts()[index];
+            for (group, before) in groups.iter().zip(&mut self.before[index]) {
+                let (interest, copies) = (account.groups().get(group))
+                    .map_or((Interest::None, 0), |reception| {
+                        (reception.interest, reception.copies)
+                    });
+                let fresh = copies - std::mem::replace(before, copies);
                 #[expect(clippy::cast_precision_loss, reason = "a rate for the eye")]
-                let rate = fresh as f64 / seconds;
-                line = line.add(Style::Dim, format!(" {group} "));
-                line = match reception.interest {
-                    Interest::None if fresh == 0 => line.add(Style::Dim, format!("{:<9}", "·")),
-                    Interest::None => line.add(Style::Bad, format!("{rate:>5.0}/s !!")),
-                    Interest::Asked { served: false, .. } => {
-                        line.add(Style::Pending, format!("{:<9}", "asked"))
-                    }
-                    Interest::Asked { .. } => line.add(Style::Good, format!("{rate:>5.0}/s  ")),
-                    Interest::Left { .. } => line.add(Style::Pending, format!("{rate:>5.0}/s ↓")),
+                let rate = format!("{:.0}/s", fresh as f64 / seconds);
+                let (style, text) = match interest {
+                    Interest::None if fresh == 0 => (Style::Dim, "·".into()),
+                    Interest::None => (Style::Bad, format!("{rate} !!")),
+                    Interest::Asked { served: false, .. } => (Style::Pending, "asked".into()),
+                    Interest::Asked { .. } => (Style::Good, rate),
+                    Interest::Left { .. } => (Style::Pending, format!("{rate} ↓")),
                 };
+                line = line.add(style, format!("{text:<CELL$}"));
             }
             lines.push(line);
         }
         self.before_at = now;
         lines.push(Line::default());
-        lines.push(Line::new(Style::Dim, format!("  nobody asks for {UNWATCHED}; ↓ = left, until the last member query goes unanswered")));
+        lines.push(Line::new(
+            Style::Dim,
+            format!("  nobody asks for {UNWATCHED}; ↓ has left, and is asked whether anyone stays"),
+        ));
         lines.push(Line::default());
         lines
     }

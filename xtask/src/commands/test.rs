@@ -112,6 +112,8 @@ impl Floor {
                 "--package",
                 "igmp-userspace",
                 "--package",
+                "igmp-tests",
+                "--package",
                 "xtask",
             ])
         };

@@ -14,6 +14,10 @@ pub struct Egress {
 
 impl Egress {
     /// Loads the program that gives copies `source` as their Ethernet source address.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses the program; its log is part of the error.
     pub fn load(source: Mac) -> Result<Self> {
         let mut ebpf = EbpfLoader::new()
             .btf(None)

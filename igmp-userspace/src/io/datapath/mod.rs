@@ -57,6 +57,10 @@ pub struct Datapath {
 impl Datapath {
     /// Loads the ingress program into the kernel. Nothing is attached yet. Also hands out the ring buffer and the outer
     /// map of the replication sets, which have other owners.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses a map or the program (no CAP_BPF, no memory); its log is part of the error.
     pub fn load(options: Options) -> Result<(Self, RingBuf<MapData>, MapData)> {
         sys::raise_open_files_limit();
         let log_level: u8 = if options.kernel_log { u8::MAX } else { 0 };
@@ -88,37 +92,65 @@ impl Datapath {
     }
 
     /// Where the kernel programs' debug messages come from, when [`Options::kernel_log`] asked for them.
+    ///
+    /// # Errors
+    ///
+    /// The kernel object has no log, or it was taken before.
     pub fn logger(&mut self) -> Result<aya_log::EbpfLogger<&'static dyn log::Log>> {
         aya_log::EbpfLogger::init(&mut self.ebpf).context("opening the kernel programs' log")
     }
 
     /// The loaded ingress program, for `BPF_PROG_TEST_RUN`.
+    ///
+    /// # Errors
+    ///
+    /// The kernel object is not the one this was built with.
     pub fn ingress(&mut self) -> Result<&mut Xdp> {
         ingress(&mut self.ebpf)
     }
 
     /// Attaches the ingress program to a device, natively.
+    ///
+    /// # Errors
+    ///
+    /// See [`AttachError`].
     pub fn attach(&mut self, interface: IfIndex) -> Result<Attachment, AttachError> {
         let program = ingress(&mut self.ebpf).map_err(AttachError::Program)?;
         attach::attach(program, interface)
     }
 
     /// Tells the ingress program about the device it runs on.
+    ///
+    /// # Errors
+    ///
+    /// The map is full, or the kernel refuses.
     pub fn put_port(&mut self, interface: IfIndex, port: Port) -> Result<(), MapError> {
         self.ports.insert(interface.0, Raw(port), 0)
     }
 
     /// Forgets a device.
+    ///
+    /// # Errors
+    ///
+    /// There is no such entry.
     pub fn delete_port(&mut self, interface: IfIndex) -> Result<(), MapError> {
         self.ports.remove(&interface.0)
     }
 
     /// Sets what happens to packets from sources in `prefix`.
+    ///
+    /// # Errors
+    ///
+    /// The map is full, or the kernel refuses.
     pub fn put_source(&mut self, prefix: SourcePrefix, class: u32) -> Result<(), MapError> {
         self.sources.insert(&source_key(prefix), class, 0)
     }
 
     /// Forgets a source prefix.
+    ///
+    /// # Errors
+    ///
+    /// There is no such entry.
     pub fn delete_source(&mut self, prefix: SourcePrefix) -> Result<(), MapError> {
         self.sources.remove(&source_key(prefix))
     }
@@ -130,6 +162,10 @@ impl Datapath {
 
     /// Carries out one change. `egress` gives each output port's program. An output whose device has just gone is left
     /// out: its removal is on its way.
+    ///
+    /// # Errors
+    ///
+    /// The map is full, or the kernel refuses.
     pub fn apply<'a>(
         &mut self,
         change: &Change,
@@ -184,6 +220,10 @@ impl Datapath {
     }
 
     /// The counts of the port in `slot`, summed over CPUs, by [`Counter`].
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses.
     pub fn counters(&self, slot: u32) -> Result<[u64; Counter::COUNT], MapError> {
         let mut sums = [0; Counter::COUNT];
         for cpu in self.counters.get(&slot, 0)?.iter() {
@@ -195,12 +235,20 @@ impl Datapath {
     }
 
     /// Zeroes the counts of the port in `slot`, for another port to use it.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refused: no such slot.
     pub fn reset_counters(&mut self, slot: u32) -> Result<(), MapError> {
         let zero = vec![[0; Counter::COUNT]; possible_cpus()];
         self.counters.set(slot, PerCpuValues::try_from(zero)?, 0)
     }
 
     /// Packets and bytes at a flow's statistics index, summed over CPUs.
+    ///
+    /// # Errors
+    ///
+    /// The index is beyond the table.
     pub fn flow_stats(&self, stats: u32) -> Result<FlowStats, MapError> {
         let mut sum = FlowStats::default();
         for Raw(cpu) in self.flow_stats.get(&stats, 0)?.iter() {

@@ -49,6 +49,10 @@ pub struct Pool {
 
 impl Pool {
     /// Starts the thread, which owns the outer map.
+    ///
+    /// # Errors
+    ///
+    /// No memory for a map, or no thread to be had.
     pub fn start(outer: MapData) -> Result<Self> {
         let anchor = make_set(0)?;
         let (jobs, job_queue) = mpsc::channel::<Job>();

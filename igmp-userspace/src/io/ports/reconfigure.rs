@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use igmp_common::maps::MAX_PORTS;
 use igmp_common::police::Rate;
 use tracing::{info, warn};
@@ -10,7 +10,7 @@ use tracing::{info, warn};
 use super::super::datapath::Datapath;
 use super::super::links::Snapshot;
 use super::super::packet_socket::PacketSocket;
-use super::{ConfiguredPort, PortEvent, Ports, attach, enabled, entry, release, stop};
+use super::{ConfiguredPort, PortEvent, Ports, attach, entry, release, stop};
 use crate::config::{InterfaceConfig, Role};
 use crate::proto::IfIndex;
 
@@ -33,7 +33,7 @@ impl Ports {
 
         let upstream_before = self.upstream();
         let mut events = Vec::new();
-        let ports = std::mem::take(&mut self.ports);
+        let ports = std::mem::take(&mut self.configured);
         let mut present: BTreeMap<String, ConfiguredPort> = ports
             .into_iter()
             .map(|port| (port.config.name.clone(), port))
@@ -47,9 +47,9 @@ impl Ports {
                 if !(is_same_role && is_same_rate) {
                     tell_program(&port, igmp_rate, datapath);
                 }
-                self.ports.push(port);
+                self.configured.push(port);
             } else {
-                self.ports.extend(added.remove(&config.name));
+                self.configured.extend(added.remove(&config.name));
             }
         }
         for (name, mut port) in present {
@@ -69,7 +69,7 @@ impl Ports {
     /// The device of the upstream interface.
     #[must_use]
     pub fn upstream(&self) -> Option<IfIndex> {
-        let mut ports = self.ports.iter();
+        let mut ports = self.configured.iter();
         ports
             .find(|port| port.config.role == Role::Upstream)?
             .index()
@@ -99,10 +99,10 @@ impl Ports {
             Ok(())
         };
         let is_new = |config: &&InterfaceConfig| {
-            let mut names = self.ports.iter().map(|port| &port.config.name);
+            let mut names = self.configured.iter().map(|port| &port.config.name);
             names.all(|name| *name != config.name)
         };
-        let is_free = |slot: &u32| self.ports.iter().all(|port| port.slot != *slot);
+        let is_free = |slot: &u32| self.configured.iter().all(|port| port.slot != *slot);
         let mut slots = (1..MAX_PORTS).filter(is_free);
         let result: Result<()> = interfaces.iter().filter(is_new).try_for_each(|config| {
             let slot = slots
@@ -144,4 +144,16 @@ fn tell_program(port: &ConfiguredPort, igmp_rate: Rate, datapath: &mut Datapath)
             "kernel map not written: {error}"
         );
     }
+}
+
+/// The interfaces that are not `disabled`, provided that the kernel's tables have room for them.
+pub(super) fn enabled(mut interfaces: Vec<InterfaceConfig>) -> Result<Vec<InterfaceConfig>> {
+    interfaces.retain(|interface| interface.role != Role::Disabled);
+    ensure!(
+        interfaces.len() < MAX_PORTS as usize,
+        "{} interfaces configured, at most {} are possible",
+        interfaces.len(),
+        MAX_PORTS - 1
+    );
+    Ok(interfaces)
 }
