@@ -95,3 +95,6 @@ impl Hosts {
         self.0.retain(|_, entry| entry.last_heard > since);
     }
 }
+
+#[cfg(test)]
+mod tests;

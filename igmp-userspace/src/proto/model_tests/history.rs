@@ -88,14 +88,14 @@ impl Rules {
     }
 }
 
-/// One history of up to 20 steps. Half of them have no policy at all.
+/// One history of up to 30 steps. Half of them have no policy at all.
 pub(super) fn history(random: &mut Random) -> Vec<Step> {
     let has_rules = random.once_in(2);
     let mut steps = Vec::new();
     if has_rules {
         steps.push(Step::Rules(Rules::random(random)));
     }
-    for _ in 0..=random.below(20) {
+    for _ in 0..=random.below(30) {
         steps.push(step(random, has_rules));
     }
     steps
