@@ -2,28 +2,28 @@
 
 use crate::frame::Octets;
 
-/// Folds a sum of 16-bit words to 16 bits with end-around carry.
-///
-/// Two folds are enough for any sum of up to 65,536 words.
+/// Folds a sum of words to 16 bits with end-around carry. Good for sums below 2^48, which is 65,536 words of 32 bits.
 #[must_use]
 #[inline(always)]
-pub const fn fold(sum: u32) -> u16 {
+pub const fn fold(sum: u64) -> u16 {
+    let sum = (sum & 0xffff_ffff) + (sum >> 32);
+    let sum = (sum & 0xffff) + ((sum >> 16) & 0xffff) + (sum >> 32);
     let sum = (sum & 0xffff) + (sum >> 16);
     let sum = (sum & 0xffff) + (sum >> 16);
     let [.., high, low] = sum.to_be_bytes();
     u16::from_be_bytes([high, low])
 }
 
-/// Sum of the ten words of an IPv4 header without options, in the byte order of this machine: end-around carry makes the
-/// folded sum the same number in either order, byte-swapped (RFC 1071 section 2).
+/// Sum of an IPv4 header without options, in 32-bit words and the byte order of this machine: the carry comes around
+/// either way, and the folded sum is the same number, byte-swapped (RFC 1071 section 2).
 #[must_use]
 #[inline(always)]
-pub fn sum_fixed_header(header: &[u8; 20]) -> u32 {
+pub const fn sum_words(header: [u32; 5]) -> u64 {
     let mut sum = 0;
     let mut at = 0;
-    while at < 20 {
-        sum += u32::from(u16::from_ne_bytes([header[at], header[at + 1]]));
-        at += 2;
+    while at < header.len() {
+        sum += header[at] as u64;
+        at += 1;
     }
     sum
 }
@@ -31,15 +31,17 @@ pub fn sum_fixed_header(header: &[u8; 20]) -> u32 {
 /// Sum of the option words between `start` and `end`, at most 40 bytes, in the same order; `None` when the frame is too
 /// short.
 #[inline(always)]
-pub fn sum_options(frame: &impl Octets, start: usize, end: usize) -> Option<u32> {
+pub fn sum_options(frame: &impl Octets, start: usize, end: usize) -> Option<u64> {
+    const WORD: usize = size_of::<u32>();
     let mut sum = 0;
     let mut at = 0;
     while at < 40 {
         if start + at >= end {
             break;
         }
-        sum += u32::from(u16::from_ne_bytes(frame.read(start + at)?));
-        at += 2;
+        let [word]: [u32; 1] = frame.read(start + at)?;
+        sum += u64::from(word);
+        at += WORD;
     }
     Some(sum)
 }
@@ -50,7 +52,7 @@ pub fn sum_options(frame: &impl Octets, start: usize, end: usize) -> Option<u32>
 #[must_use]
 #[inline(always)]
 pub const fn after_ttl_decrement(checksum: u16) -> u16 {
-    !fold((!checksum) as u32 + 0xfeff)
+    !fold((!checksum) as u64 + 0xfeff)
 }
 
 #[cfg(test)]
@@ -62,7 +64,8 @@ mod tests {
             0x45, 0xb8, 0, 40, 0, 0, 0x40, 0, ttl, protocol, 0, 0, 10, 0, 0, 9, 239, 1, 1, 1,
         ];
         header[4..6].copy_from_slice(&id.to_be_bytes());
-        let checksum = !fold(sum_fixed_header(&header));
+        let words = (&header[..]).read(0).unwrap();
+        let checksum = !fold(sum_words(words));
         header[10..12].copy_from_slice(&checksum.to_ne_bytes());
         header
     }
@@ -70,7 +73,7 @@ mod tests {
     #[test]
     fn example_of_rfc_1624_section_4_needs_end_around_carry() {
         // RFC 1624 section 4: HC = 0xdd2f, m = 0x5555, m' = 0x3285 -> HC' = 0x0000.
-        let sum = u32::from(!0xdd2f_u16) + u32::from(!0x5555_u16) + 0x3285;
+        let sum = u64::from(!0xdd2f_u16) + u64::from(!0x5555_u16) + 0x3285;
         assert_eq!(!fold(sum), 0x0000);
     }
 
@@ -96,10 +99,29 @@ mod tests {
     #[test]
     fn options_are_summed_up_to_their_end_only() {
         let frame: &[u8] = &[0x94, 0x04, 0x00, 0x00, 0xff, 0xff];
-        assert_eq!(
-            sum_options(&frame, 0, 4).map(|sum| fold(sum).to_ne_bytes()),
-            Some([0x94, 0x04])
-        );
+        let sum = sum_options(&frame, 0, 4).unwrap();
+        assert_eq!(fold(sum).to_ne_bytes(), [0x94, 0x04]);
         assert_eq!(sum_options(&frame, 0, 8), None);
+    }
+
+    #[test]
+    fn folding_brings_every_carry_around() {
+        for (sum, folded) in [
+            (0, 0),
+            (0xffff, 0xffff),
+            (0x1_0000, 1),
+            (0xffff_ffff, 0xffff),
+            (5 * 0xffff_ffff, 0xffff),
+            (0x1_0000_0000, 1),
+            (0x1_ffff_ffff, 1),
+            (0x1_ffff_fffe, 0xffff),
+        ] {
+            assert_eq!(fold(sum), folded, "{sum:#x}");
+            assert_eq!(
+                u64::from(folded) % 0xffff,
+                sum % 0xffff,
+                "{sum:#x}: the same modulo 2^16-1"
+            );
+        }
     }
 }

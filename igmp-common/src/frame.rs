@@ -7,6 +7,20 @@ use crate::Counter;
 use crate::checksum;
 use crate::maps::Mac;
 
+/// Types that are plain bytes: any bit pattern is a value.
+///
+/// # Safety
+///
+/// The implementor has no padding, no references and no invalid values.
+pub unsafe trait Plain: Copy {}
+
+// SAFETY: arrays of integers.
+unsafe impl<const N: usize> Plain for [u8; N] {}
+// SAFETY: arrays of integers.
+unsafe impl<const N: usize> Plain for [u16; N] {}
+// SAFETY: arrays of integers.
+unsafe impl<const N: usize> Plain for [u32; N] {}
+
 /// A source of bytes with bounds checks: a slice on the host, packet pointers in the kernel.
 pub trait Octets {
     /// Bytes in the frame.
@@ -17,8 +31,9 @@ pub trait Octets {
         self.len() == 0
     }
 
-    /// The `N` bytes at `offset`; `None` when they run past the end.
-    fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]>;
+    /// The bytes at `offset` as they lie there; `None` when they run past the end. Words come in the byte order of the
+    /// machine: their `to_ne_bytes` are the bytes of the frame.
+    fn read<T: Plain>(&self, offset: usize) -> Option<T>;
 }
 
 impl Octets for &[u8] {
@@ -26,8 +41,10 @@ impl Octets for &[u8] {
         <[u8]>::len(self)
     }
 
-    fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
-        self.get(offset..offset.checked_add(N)?)?.try_into().ok()
+    fn read<T: Plain>(&self, offset: usize) -> Option<T> {
+        let bytes = self.get(offset..offset.checked_add(size_of::<T>())?)?;
+        // SAFETY: `bytes` has the size of `T`, of which any bit pattern is a value.
+        Some(unsafe { bytes.as_ptr().cast::<T>().read_unaligned() })
     }
 }
 
@@ -84,54 +101,59 @@ pub struct Multicast {
 /// Why the frame is left to the kernel.
 #[inline(always)]
 pub fn parse(frame: &impl Octets, own: Mac) -> Result<Frame, Counter> {
-    let ethernet: [u8; ETHERNET_LEN] = frame.read(0).ok_or(Counter::PassTruncated)?;
-    let mut ethertype = u16::from_be_bytes([ethernet[12], ethernet[13]]);
+    let ethernet: Ethernet = frame.read(0).ok_or(Counter::PassTruncated)?;
+    let mut ethertype = u16::from_be(ethernet[6]);
     let mut offset = ETHERNET_LEN;
     if ethertype == ETHERTYPE_VLAN {
-        let tag: [u8; VLAN_TAG_LEN] = frame.read(offset).ok_or(Counter::PassTruncated)?;
-        if u16::from_be_bytes([tag[0], tag[1]]) & VLAN_ID_MASK != 0 {
+        let tag: [u16; 2] = frame.read(offset).ok_or(Counter::PassTruncated)?;
+        if u16::from_be(tag[0]) & VLAN_ID_MASK != 0 {
             return Err(Counter::PassVlan);
         }
-        ethertype = u16::from_be_bytes([tag[2], tag[3]]);
+        ethertype = u16::from_be(tag[1]);
         offset += VLAN_TAG_LEN;
     }
     match ethertype {
-        ETHERTYPE_IPV4 => parse_ipv4(frame, &ethernet, own, offset),
+        ETHERTYPE_IPV4 => parse_ipv4(frame, ethernet, own, offset),
         ETHERTYPE_VLAN | ETHERTYPE_SERVICE_VLAN => Err(Counter::PassVlan),
         _ => Err(Counter::PassNotIpv4),
     }
 }
 
+/// An Ethernet header: destination, source, EtherType.
+type Ethernet = [u16; ETHERNET_LEN / 2];
+
 #[inline(always)]
 fn parse_ipv4(
     frame: &impl Octets,
-    ethernet: &[u8; ETHERNET_LEN],
+    ethernet: Ethernet,
     own: Mac,
     offset: usize,
 ) -> Result<Frame, Counter> {
-    let header: [u8; IPV4_MIN_HEADER] = frame.read(offset).ok_or(Counter::PassTruncated)?;
-    let destination = [header[16], header[17], header[18], header[19]];
-    let is_igmp = header[9] == PROTOCOL_IGMP;
+    let header: [u32; IPV4_MIN_HEADER / 4] = frame.read(offset).ok_or(Counter::PassTruncated)?;
+    let [version_and_len, _, total_len_high, total_len_low] = header[0].to_ne_bytes();
+    let [ttl, protocol, checksum_high, checksum_low] = header[2].to_ne_bytes();
+    let group = header[4].to_ne_bytes();
+    let is_igmp = protocol == PROTOCOL_IGMP;
     // Unicast is most of a gateway's traffic and leaves here.
-    if destination[0] & 0xf0 != 0xe0 && !is_igmp {
+    if group[0] & 0xf0 != 0xe0 && !is_igmp {
         return Err(Counter::PassUnicast);
     }
-    if header[0] >> 4 != 4 {
+    if version_and_len >> 4 != 4 {
         return Err(Counter::PassBadHeader);
     }
-    if ethernet[0] & 1 == 0 && !to_station(ethernet, own) {
+    if ethernet[0].to_ne_bytes()[0] & 1 == 0 && !to_station(ethernet, own) {
         return Err(Counter::PassOtherHost);
     }
     if is_igmp {
         return Ok(Frame::Igmp);
     }
 
-    let header_len = usize::from(header[0] & 0x0f) * 4;
-    let total_len = usize::from(u16::from_be_bytes([header[2], header[3]]));
+    let header_len = usize::from(version_and_len & 0x0f) * 4;
+    let total_len = usize::from(u16::from_be_bytes([total_len_high, total_len_low]));
     if header_len < IPV4_MIN_HEADER || total_len < header_len || offset + total_len > frame.len() {
         return Err(Counter::PassBadHeader);
     }
-    let mut sum = checksum::sum_fixed_header(&header);
+    let mut sum = checksum::sum_words(header);
     if header_len > IPV4_MIN_HEADER {
         let (start, end) = (offset + IPV4_MIN_HEADER, offset + header_len);
         sum += checksum::sum_options(frame, start, end).ok_or(Counter::PassBadHeader)?;
@@ -142,29 +164,28 @@ fn parse_ipv4(
     if checksum::fold(sum) != 0xffff {
         return Err(Counter::PassBadChecksum);
     }
-    if destination[0] == 224 && destination[1] == 0 && destination[2] == 0 {
+    if group[0] == 224 && group[1] == 0 && group[2] == 0 {
         return Err(Counter::PassLinkLocalGroup);
     }
-    let ttl = header[8];
     if ttl <= 1 {
         return Err(Counter::PassTtlExpired);
     }
     Ok(Frame::Multicast(Multicast {
         ipv4_offset: offset,
         total_len,
-        source: [header[12], header[13], header[14], header[15]],
-        group: destination,
+        source: header[3].to_ne_bytes(),
+        group,
         ttl,
-        checksum: u16::from_be_bytes([header[10], header[11]]),
+        checksum: u16::from_be_bytes([checksum_high, checksum_low]),
     }))
 }
 
 #[inline(always)]
-fn to_station(ethernet: &[u8; ETHERNET_LEN], own: Mac) -> bool {
-    // Two words rather than six bytes: `==` on arrays becomes a call, which the kernel has not got.
-    let high = |mac: &[u8]| u32::from_ne_bytes([mac[0], mac[1], mac[2], mac[3]]);
-    let low = |mac: &[u8]| u16::from_ne_bytes([mac[4], mac[5]]);
-    high(ethernet) == high(&own) && low(ethernet) == low(&own)
+fn to_station(ethernet: Ethernet, own: Mac) -> bool {
+    // Word by word: `==` on arrays becomes a call, which the kernel has not got.
+    ethernet[0] == u16::from_ne_bytes([own[0], own[1]])
+        && ethernet[1] == u16::from_ne_bytes([own[2], own[3]])
+        && ethernet[2] == u16::from_ne_bytes([own[4], own[5]])
 }
 
 /// True when a router forwards a packet with these options unchanged: NOP, End of List and Router Alert. Source routes
@@ -177,7 +198,7 @@ fn options_are_inert(frame: &impl Octets, start: usize, end: usize) -> bool {
         if start + at >= end {
             return inside_option == 0;
         }
-        let Some([byte]) = frame.read(start + at) else {
+        let Some([byte]) = frame.read::<[u8; 1]>(start + at) else {
             return false;
         };
         at += 1;
@@ -189,7 +210,7 @@ fn options_are_inert(frame: &impl Octets, start: usize, end: usize) -> bool {
             OPTION_END => return true,
             OPTION_NOP => {}
             OPTION_ROUTER_ALERT => {
-                let Some([len]) = frame.read(start + at) else {
+                let Some([len]) = frame.read::<[u8; 1]>(start + at) else {
                     return false;
                 };
                 if len != OPTION_ROUTER_ALERT_LEN {

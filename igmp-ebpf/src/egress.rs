@@ -10,6 +10,8 @@
     reason = "the #[xdp] macro drops the documentation of what it is on, and wants the context by value"
 )]
 
+mod program;
+
 use aya_ebpf::Global;
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
 use aya_ebpf::macros::xdp;
@@ -32,14 +34,3 @@ pub fn igmp_egress(ctx: XdpContext) -> u32 {
     unsafe { (at as *mut [u8; 6]).write(mac) };
     XDP_PASS
 }
-
-#[cfg(not(test))]
-#[panic_handler]
-fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    loop {}
-}
-
-/// The licence the kernel checks before it lets a program use GPL-only helpers.
-#[unsafe(link_section = "license")]
-#[unsafe(no_mangle)]
-static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

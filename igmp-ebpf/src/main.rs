@@ -1,7 +1,8 @@
 //! The ingress program: runs on every port, decides each frame's fate.
 //!
 //! `ingress` classifies and forwards, `igmp` copies IGMP to userspace, `packet` holds all access to frame memory, `maps`
-//! every map. Here is only the entry point: one verdict, one counter, one action.
+//! every map, `program` what every kernel program must carry. Here is only the entry point: one verdict, one counter,
+//! one action.
 
 #![no_std]
 #![no_main]
@@ -20,6 +21,7 @@ mod igmp;
 mod ingress;
 mod maps;
 mod packet;
+mod program;
 
 use aya_ebpf::bindings::xdp_action::XDP_PASS;
 use aya_ebpf::macros::xdp;
@@ -62,14 +64,3 @@ pub fn igmp_ingress(ctx: XdpContext) -> u32 {
     );
     action
 }
-
-#[cfg(not(test))]
-#[panic_handler]
-fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    loop {}
-}
-
-/// The licence the kernel checks before it lets a program use GPL-only helpers.
-#[unsafe(link_section = "license")]
-#[unsafe(no_mangle)]
-static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

@@ -3,7 +3,7 @@
 use aya_ebpf::helpers::{bpf_xdp_adjust_head, bpf_xdp_adjust_tail};
 use aya_ebpf::programs::XdpContext;
 use igmp_common::Octets;
-use igmp_common::frame::{ETHERNET_LEN, Multicast, VLAN_TAG_LEN, group_mac};
+use igmp_common::frame::{ETHERNET_LEN, Multicast, Plain, VLAN_TAG_LEN, group_mac};
 
 /// The frame of an XDP context as a byte source.
 pub struct Frame<'a>(pub &'a XdpContext);
@@ -15,13 +15,13 @@ impl Octets for Frame<'_> {
     }
 
     #[inline(always)]
-    fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+    fn read<T: Plain>(&self, offset: usize) -> Option<T> {
         let at = self.0.data() + offset;
-        if at + N > self.0.data_end() {
+        if at + size_of::<T>() > self.0.data_end() {
             return None;
         }
-        // SAFETY: `at..at + N` lies between data and data_end, and a byte array has no alignment.
-        Some(unsafe { (at as *const [u8; N]).read() })
+        // SAFETY: the bytes lie between data and data_end, and any bit pattern of them is a value.
+        Some(unsafe { (at as *const T).read_unaligned() })
     }
 }
 
@@ -56,7 +56,7 @@ pub fn rewrite(ctx: &XdpContext, packet: &Multicast) -> bool {
         }
     }
     if packet.ipv4_offset != ETHERNET_LEN {
-        let Some(source_mac) = Frame(ctx).read::<6>(6) else {
+        let Some(source_mac) = Frame(ctx).read::<[u8; 6]>(6) else {
             return false;
         };
         // SAFETY: the context is the kernel's; taking off one tag's length.

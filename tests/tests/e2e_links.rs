@@ -147,3 +147,42 @@ fn has_group(daemon: &Daemon, interface: &str) -> bool {
         .iter()
         .any(|row| row["group"] == GROUP.to_string())
 }
+
+#[test]
+fn the_gateway_s_port_changes_its_ethernet_address() {
+    let topology = Topology::new(&[Lan::host(), Lan::host()]);
+    let daemon = Daemon::start(&topology.gateway, &topology.config(IGMP));
+    let [member, neighbour] = &topology.receivers[..] else {
+        panic!("two receivers")
+    };
+    let (wire, neighbour_wire) = (member.capture(), neighbour.capture());
+    let stream = StreamSpec::to(GROUP).start(&topology.source);
+    let (subscription, other) = (member.join(GROUP), neighbour.join(GROUP));
+    subscription.wait_for_arrival(SOON);
+    other.wait_for_arrival(SOON);
+
+    let new_mac = [0x02, 0, 0, 0, 0, 0x77];
+    let is_from_new_mac = |frame: &Frame| {
+        frame.is_copy_for(GROUP)
+            && frame
+                .packet
+                .as_ref()
+                .is_some_and(|packet| packet.source_mac == new_mac)
+    };
+    topology
+        .gateway
+        .ip("link set lan0 address 02:00:00:00:00:77");
+    wire.all()
+        .wait_for("a copy from the new address", SOON, is_from_new_mac);
+    // From then on every copy, and on this port only.
+    wire.from_now()
+        .assert_none("a copy from the old address", A_WHILE, |frame| {
+            frame.is_copy_for(GROUP) && !is_from_new_mac(frame)
+        });
+    assert_gapless(&subscription.arrivals_until(stream.sent(), SOON));
+    assert_gapless(&other.arrivals_until(stream.sent(), SOON));
+    neighbour_wire
+        .all()
+        .assert_none("the new address", Duration::ZERO, is_from_new_mac);
+    daemon.ctl(&["show", "interfaces"]);
+}

@@ -215,9 +215,14 @@ impl Fib {
         }
     }
 
-    /// Takes the refused groups, for the caller to update again now that there may be room.
+    /// Takes refused groups, for the caller to update again: as many as there is room for flows, none while the table is
+    /// full. A flood of groups that have no room costs nothing here.
     pub fn take_refused(&mut self) -> Vec<Ipv4Addr> {
-        std::mem::take(&mut self.refused).into_iter().collect()
+        let room = self.free_stats.len() + (self.max_flows - self.fresh_stats) as usize;
+        let take = room.min(self.refused.len());
+        std::iter::from_fn(|| self.refused.pop_first())
+            .take(take)
+            .collect()
     }
 
     /// Number of groups whose flows are refused.

@@ -168,6 +168,27 @@ fn a_full_table_refuses_the_newcomer_and_serves_it_when_there_is_room() {
 }
 
 #[test]
+fn refused_groups_are_tried_again_only_as_far_as_there_is_room() {
+    let (mut fib, mut kernel) = stocked(2);
+    for n in 0..100 {
+        let group = Ipv4Addr::from(u32::from(G) + n);
+        let result = fib.update_group(group, &exclude(&[2], &[]));
+        assert_eq!(result.is_ok(), n < 2);
+    }
+    kernel.apply(&mut fib);
+    assert!(fib.take_refused().is_empty(), "the table is full");
+    assert_eq!(fib.refused_len(), 98);
+    fib.update_group(G, &[]).unwrap();
+    assert!(fib.take_refused().is_empty(), "not before the grace period");
+    grace(&mut fib, &mut kernel);
+    let again = fib.take_refused();
+    assert_eq!(again.len(), 1);
+    fib.update_group(again[0], &exclude(&[2], &[])).unwrap();
+    assert!(fib.take_refused().is_empty());
+    assert_eq!(fib.refused_len(), 97);
+}
+
+#[test]
 fn a_failed_write_is_forgotten_and_tried_again() {
     let (mut fib, mut kernel) = stocked(8);
     fib.update_group(G, &exclude(&[2], &[])).unwrap();
