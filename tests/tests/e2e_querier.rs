@@ -143,7 +143,7 @@ fn a_query_of_a_lower_address_silences_until_it_is_not_repeated() {
         "its members stay known"
     );
     // RFC 4605 section 4.2: only the querier of a link forwards to it.
-    let stopped = after.wait_for_last("the stream", SOON, A_WHILE, |frame| {
+    let stopped = wire.all().wait_for_last("the stream", SOON, A_WHILE, |frame| {
         frame.is_copy_for(GROUP)
     });
     assert!(stopped < query.at + A_WHILE);
