@@ -8,9 +8,13 @@
 //! {"flows":[{"source":null,"group":"239.1.1.1", ...}]}
 //! ```
 //!
+//! `events` is the one request that is answered without end: a line an [`Event`], until the client hangs up.
+//!
 //! Stable: a field is never renamed nor given another meaning; new ones may be added, so readers ignore those they do
 //! not know. Requests are strict instead: what a request asks for is done or refused, never passed over.
 
+mod acl;
+mod event;
 #[cfg(test)]
 mod tests;
 
@@ -19,8 +23,10 @@ use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::Role;
+use crate::config::{Change, Role};
 use crate::proto;
+pub use acl::{Acl, AclRule, Action};
+pub use event::{Event, EventKind, LeaveDecision};
 
 /// A question to igmpd.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -38,6 +44,9 @@ pub enum Request {
         /// Only this group.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         group: Option<Ipv4Addr>,
+        /// With the hosts that are known to be members.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        hosts: bool,
     },
     /// What the kernel replicates, and where to.
     #[serde(rename = "show flows")]
@@ -53,6 +62,22 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         interface: Option<String>,
     },
+    /// The access lists, what their rules have matched, and who names them.
+    #[serde(rename = "show acl")]
+    ShowAcl {},
+    /// The configuration in force.
+    #[serde(rename = "show config")]
+    ShowConfig {},
+    /// Reads the configuration file again and follows what has changed. A file that is not good changes nothing.
+    #[serde(rename = "reload")]
+    Reload {
+        /// Only say what would change.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        dry_run: bool,
+    },
+    /// What happens from now on, until the client hangs up. It cannot ask anything else on this connection.
+    #[serde(rename = "events")]
+    Events {},
 }
 
 /// The answer to the [`Request`] of the same name, or why there is none.
@@ -67,6 +92,14 @@ pub enum Response {
     Flows(Vec<Flow>),
     /// To [`Request::ShowCounters`].
     Counters(Vec<Counter>),
+    /// To [`Request::ShowAcl`], in the order of the configuration; lists that are named but missing come last.
+    Acl(Vec<Acl>),
+    /// To [`Request::ShowConfig`]: one object, with the keys of the configuration file.
+    Config(Vec<toml::Table>),
+    /// To [`Request::Reload`].
+    Reload(Reload),
+    /// One of many to [`Request::Events`].
+    Event(Event),
     /// The request was not carried out: one line for a person.
     Error(String),
 }
@@ -146,6 +179,20 @@ pub struct Group {
     /// True when the configuration holds it, not a host.
     #[serde(rename = "static")]
     pub is_static: bool,
+    /// The hosts known to be members, when asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hosts: Option<Vec<Host>>,
+}
+
+/// A host known to be a member of a [`Group`], because its reports were heard.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Host {
+    /// Its address; 0.0.0.0 stands for all hosts that have none yet.
+    pub address: Ipv4Addr,
+    /// What it reported last. INCLUDE: some sources; EXCLUDE: all, but perhaps for some.
+    pub filter_mode: FilterMode,
+    /// Time since it last reported the group, in milliseconds.
+    pub last_heard_ms: u64,
 }
 
 /// One source record of a [`Group`].
@@ -216,4 +263,17 @@ pub struct Counter {
     pub value: u64,
     /// What it means, in a sentence.
     pub description: String,
+}
+
+/// What a reload changes.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Reload {
+    /// The configuration file.
+    pub file: String,
+    /// False when it was a dry run: nothing has changed.
+    pub applied: bool,
+    /// The differences, in the order of the file.
+    pub changes: Vec<Change>,
+    /// What is odd about the new configuration, a line each.
+    pub warnings: Vec<String>,
 }

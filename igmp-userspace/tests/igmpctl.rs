@@ -164,6 +164,75 @@ fn a_reader_that_stops_reading_is_no_failure() {
 }
 
 #[test]
+fn events_until_the_daemon_goes() {
+    let events = concat!(
+        r#"{"event":{"time":"2026-03-01T20:15:00.000001Z","interface":null,"event":"connected"}}"#,
+        "\n",
+        r#"{"event":{"time":"2026-03-01T20:15:00.000002Z","interface":"lan0","event":"leave","group":"239.1.1.1","#,
+        r#""host":"192.0.2.20","decision":"prompt","cause":"permit rule 5"}}"#,
+        "\n"
+    );
+    let daemon = Daemon::new(events);
+    let output = igmpctl(&["--socket", daemon.socket(), "events"])
+        .output()
+        .unwrap();
+    let text = "\
+2026-03-01T20:15:00.000001Z  -  connected: events follow
+2026-03-01T20:15:00.000002Z  lan0  192.0.2.20 leaves 239.1.1.1: prompt (permit rule 5)
+";
+    let error = format!(
+        "igmpctl: igmpd has hung up on {}: it stopped, or was restarted\n",
+        daemon.socket()
+    );
+    assert_output(&output, 1, text, &error);
+    assert_eq!(daemon.thread.join().unwrap(), "{\"command\":\"events\"}\n");
+
+    let daemon = Daemon::new(events);
+    let output = igmpctl(&["--socket", daemon.socket(), "events", "--json"])
+        .output()
+        .unwrap();
+    let objects = events.replace("{\"event\":{", "{").replace("}}\n", "}\n");
+    let error = format!(
+        "igmpctl: igmpd has hung up on {}: it stopped, or was restarted\n",
+        daemon.socket()
+    );
+    assert_output(&output, 1, &objects, &error);
+}
+
+#[test]
+fn a_reload_that_is_refused_is_a_failure() {
+    let daemon = Daemon::new("{\"error\":\"f.toml:3: \\\"up\\\" is no role; write another\"}\n");
+    let output = igmpctl(&["--socket", daemon.socket(), "reload", "--dry-run"])
+        .output()
+        .unwrap();
+    assert_output(
+        &output,
+        1,
+        "",
+        "igmpctl: f.toml:3: \"up\" is no role; write another\n",
+    );
+    assert_eq!(
+        daemon.thread.join().unwrap(),
+        "{\"command\":\"reload\",\"dry_run\":true}\n"
+    );
+}
+
+#[test]
+fn a_reload_says_what_it_did() {
+    let answer = concat!(
+        r#"{"reload":{"file":"f.toml","applied":true,"changes":[{"section":"interface lan0","key":"max_groups","#,
+        r#""old":"5","new":"6"}],"warnings":[]}}"#,
+        "\n"
+    );
+    let daemon = Daemon::new(answer);
+    let output = igmpctl(&["--socket", daemon.socket(), "reload"])
+        .output()
+        .unwrap();
+    let text = "~ interface lan0: max_groups: 5 -> 6\nf.toml: 1 change applied\n";
+    assert_output(&output, 0, text, "");
+}
+
+#[test]
 fn bad_usage() {
     let output = igmpctl(&["show", "everything"]).output().unwrap();
     assert_output(

@@ -100,6 +100,18 @@ impl Daemon {
         self.scratch.path().join("control.sock")
     }
 
+    /// Its configuration file, and what that says from now on; a reload makes it count.
+    pub fn rewrite_config(&self, config: &str) -> PathBuf {
+        let path = self.scratch.path().join("igmpd.toml");
+        fs::write(&path, config).expect("the scratch directory is writable");
+        path
+    }
+
+    /// Asks it to read its configuration file again (SIGHUP).
+    pub fn hang_up(&self) {
+        sys::kill(self.process.id(), libc::SIGHUP).expect("igmpd is our child");
+    }
+
     /// The value of a counter of one interface.
     ///
     /// # Panics

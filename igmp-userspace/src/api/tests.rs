@@ -1,5 +1,7 @@
 //! The JSON is the public interface: it is spelled out here, field by field, and not made from the types.
 
+mod events;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -28,6 +30,7 @@ fn requests() {
         &Request::ShowGroups {
             interface: None,
             group: None,
+            hosts: false,
         },
         &json!({"command": "show groups"}),
     );
@@ -35,8 +38,9 @@ fn requests() {
         &Request::ShowGroups {
             interface: lan0(),
             group,
+            hosts: true,
         },
-        &json!({"command": "show groups", "interface": "lan0", "group": "239.1.1.1"}),
+        &json!({"command": "show groups", "interface": "lan0", "group": "239.1.1.1", "hosts": true}),
     );
     assert_json(
         &Request::ShowFlows { group: None },
@@ -54,6 +58,17 @@ fn requests() {
         &Request::ShowCounters { interface: lan0() },
         &json!({"command": "show counters", "interface": "lan0"}),
     );
+    assert_json(&Request::ShowAcl {}, &json!({"command": "show acl"}));
+    assert_json(&Request::ShowConfig {}, &json!({"command": "show config"}));
+    assert_json(
+        &Request::Reload { dry_run: false },
+        &json!({"command": "reload"}),
+    );
+    assert_json(
+        &Request::Reload { dry_run: true },
+        &json!({"command": "reload", "dry_run": true}),
+    );
+    assert_json(&Request::Events {}, &json!({"command": "events"}));
 }
 
 #[test]
@@ -65,6 +80,8 @@ fn a_request_that_is_not_understood_whole_is_refused() {
         r#"{"command":"show flows","interface":"lan0"}"#,
         r#"{"command":"show interfaces","interface":"lan0"}"#,
         r#"{"command":"show groups","group":"ff02::1"}"#,
+        r#"{"command":"reload","file":"/etc/other.toml"}"#,
+        r#"{"command":"events","interface":"lan0"}"#,
     ] {
         assert!(serde_json::from_str::<Request>(text).is_err(), "{text}");
     }
@@ -135,6 +152,7 @@ fn groups() {
         last_reporter: Some(Ipv4Addr::new(192, 0, 2, 20)),
         uptime_ms: 1_500,
         is_static: false,
+        hosts: None,
     };
     let include = Group {
         filter_mode: proto::FilterMode::Include.into(),
@@ -142,6 +160,11 @@ fn groups() {
         sources: vec![],
         last_reporter: None,
         is_static: true,
+        hosts: Some(vec![Host {
+            address: Ipv4Addr::new(192, 0, 2, 20),
+            filter_mode: FilterMode::Exclude,
+            last_heard_ms: 1_200,
+        }]),
         ..exclude.clone()
     };
     assert_json(
@@ -155,6 +178,7 @@ fn groups() {
             {
                 "interface": "lan0", "group": "239.1.1.1", "filter_mode": "include", "compatibility": 2,
                 "timer_ms": 259_000, "sources": [], "last_reporter": null, "uptime_ms": 1_500, "static": true,
+                "hosts": [{"address": "192.0.2.20", "filter_mode": "exclude", "last_heard_ms": 1_200}],
             },
         ]}),
     );
@@ -217,6 +241,88 @@ fn counters_and_errors() {
     assert_json(
         &Response::Error("no interface lan9".into()),
         &json!({"error": "no interface lan9"}),
+    );
+}
+
+#[test]
+fn access_lists() {
+    let list = Acl {
+        number: Some(2000),
+        name: Some("stb".into()),
+        defined: true,
+        rules: vec![AclRule {
+            sequence: 5,
+            action: Action::Permit,
+            group: Some("239.1.0.0/16".parse().unwrap()),
+            source: None,
+            hits: 7,
+        }],
+        no_match: 3,
+        used_by: vec!["lan0 group_policy".into()],
+    };
+    let missing = Acl {
+        number: None,
+        name: Some("iptv".into()),
+        defined: false,
+        rules: vec![],
+        no_match: 0,
+        used_by: vec!["lan1 prompt_leave.group_policy".into()],
+    };
+    assert_json(
+        &Response::Acl(vec![list, missing]),
+        &json!({"acl": [
+            {
+                "number": 2000, "name": "stb", "defined": true, "no_match": 3, "used_by": ["lan0 group_policy"],
+                "rules": [
+                    {"sequence": 5, "action": "permit", "group": "239.1.0.0/16", "source": null, "hits": 7},
+                ],
+            },
+            {
+                "number": null, "name": "iptv", "defined": false, "no_match": 0,
+                "used_by": ["lan1 prompt_leave.group_policy"], "rules": [],
+            },
+        ]}),
+    );
+    assert_json(&Action::Deny, &json!("deny"));
+}
+
+#[test]
+fn configurations_have_the_keys_of_the_file() {
+    let text = "[policy]\nssm_ranges = [\"232.0.0.0/8\"]\nmax_groups = 5\n[[interface]]\nname = \"lan0\"\n";
+    assert_json(
+        &Response::Config(vec![text.parse().unwrap()]),
+        &json!({"config": [
+            {"policy": {"ssm_ranges": ["232.0.0.0/8"], "max_groups": 5}, "interface": [{"name": "lan0"}]},
+        ]}),
+    );
+}
+
+#[test]
+fn reloads() {
+    let change = |section: &str, key: Option<&str>, old: Option<&str>, new: Option<&str>| Change {
+        section: section.into(),
+        key: key.map(Into::into),
+        old: old.map(Into::into),
+        new: new.map(Into::into),
+    };
+    let reload = Reload {
+        file: "/etc/igmpd/igmpd.toml".into(),
+        applied: true,
+        changes: vec![
+            change("interface lan0", Some("max_groups"), Some("5"), Some("6")),
+            change("interface lan1", None, None, Some("downstream")),
+        ],
+        warnings: vec!["odd".into()],
+    };
+    assert_json(
+        &Response::Reload(reload),
+        &json!({"reload": {
+            "file": "/etc/igmpd/igmpd.toml", "applied": true, "warnings": ["odd"],
+            "changes": [
+                {"section": "interface lan0", "key": "max_groups", "old": "5", "new": "6"},
+                {"section": "interface lan1", "key": null, "old": null, "new": "downstream"},
+            ],
+        }}),
     );
 }
 

@@ -15,6 +15,7 @@ fn main() -> ExitCode {
     let options = daemon::Options {
         kernel_log: start.log_level == tracing::Level::TRACE,
         interfaces_must_exist: start.interfaces_must_exist,
+        file: start.file,
     };
     // The event loop has this thread to itself; clients of the control socket are served beside it.
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -5,10 +5,12 @@ use std::str::FromStr;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
-use crate::proto::InterfaceParams;
+use crate::proto::{InterfaceParams, InterfacePolicy, Policy};
 
+use super::address::parse_source_network;
 use super::error::{Error, Problem};
 use super::igmp::IgmpKeys;
+use super::interface_policy::{PolicyKeys, SharedKeys};
 use super::reader::Section;
 
 /// Longest interface name: the kernel's IFNAMSIZ without the closing zero.
@@ -65,12 +67,21 @@ pub struct InterfaceConfig {
     pub alt_subnets: Vec<Ipv4Net>,
     /// Timers and versions of IGMP.
     pub params: InterfaceParams,
+    /// What is allowed there.
+    pub policy: InterfacePolicy,
 }
 
-/// Reads one `[[interface]]`.
+/// What an interface that does not say otherwise gets: the keys of `[igmp]`.
+pub(super) struct Defaults {
+    pub(super) igmp: IgmpKeys,
+    pub(super) policy: SharedKeys,
+}
+
+/// Reads one `[[interface]]`; `global` is what static groups have to respect.
 pub(super) fn read(
     mut section: Section<'_>,
-    defaults: &IgmpKeys,
+    defaults: &Defaults,
+    global: &Policy,
 ) -> Result<InterfaceConfig, Error> {
     let (source, place) = (section.source(), section.place());
     let missing = |key: &str, remedy: &str| {
@@ -83,6 +94,7 @@ pub(super) fn read(
     let role = section.parsed("role", "downstream", Role::from_str)?;
     let alt_subnets = section.parsed_list("alt_subnets", "10.0.0.0/23", parse_source_network)?;
     let igmp = IgmpKeys::read(&mut section)?;
+    let policy = PolicyKeys::read(&mut section)?;
     // A misspelled key first: it explains the missing one.
     section.finish()?;
 
@@ -95,12 +107,22 @@ pub(super) fn read(
             "add role = \"upstream\", \"downstream\" or \"disabled\"",
         )
     })?;
-    let params = igmp.or(defaults).params(source, &name)?;
+    let role = role.into_inner();
+    if role == Role::Upstream
+        && let Some((key, start)) = policy.first_written()
+    {
+        let what = format!("{key} on {name}, which is upstream");
+        let remedy = "leave it out: hosts join and leave on downstream interfaces";
+        return Err(Problem::new(what, remedy).at(source.place(&(start..start))));
+    }
+    let params = igmp.or(&defaults.igmp).params(source, &name)?;
+    let policy = policy.policy(&defaults.policy, source, global)?;
     Ok(InterfaceConfig {
         name,
-        role: role.into_inner(),
+        role,
         alt_subnets,
         params,
+        policy,
     })
 }
 
@@ -167,27 +189,4 @@ pub(super) fn check_name(name: &str) -> Result<(), Problem> {
         ));
     }
     Ok(())
-}
-
-fn parse_source_network(text: &str) -> Result<Ipv4Net, Problem> {
-    let network: Ipv4Net = text.parse().map_err(|_| {
-        Problem::new(
-            format!("\"{text}\" is no IPv4 network"),
-            "write ADDRESS/PREFIX, such as \"10.0.0.0/23\"; one host is /32",
-        )
-    })?;
-    if network.addr() != network.network() {
-        let remedy = format!("write \"{}\"", network.trunc());
-        return Err(Problem::new(
-            format!("\"{text}\" has host bits set"),
-            remedy,
-        ));
-    }
-    if network.addr().is_multicast() {
-        return Err(Problem::new(
-            format!("\"{text}\" is multicast"),
-            "name the networks of the sources, not the groups",
-        ));
-    }
-    Ok(network)
 }

@@ -2,22 +2,36 @@
 //!
 //! `docs/configuration.md` describes every key. Each error is one line that says where, what and what to do.
 
+mod acl;
+mod acl_uses;
+mod address;
+mod diff;
 mod duration;
+mod effective;
 mod error;
 mod igmp;
 mod interface;
+mod interface_policy;
+mod policy;
 mod reader;
 #[cfg(test)]
 mod tests;
+mod warnings;
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+pub use acl::{find as find_acl, title as acl_title};
+pub use acl_uses::Use;
+pub use diff::{Change, Fixed, diff};
+pub use effective::to_toml;
 pub use error::{Error, Problem};
 pub use interface::{InterfaceConfig, Role};
 
-use crate::proto::InterfaceParams;
+use crate::proto::{InterfaceParams, InterfacePolicy, Policy};
 use igmp::IgmpKeys;
+use interface::Defaults;
+use interface_policy::SharedKeys;
 use reader::Source;
 
 /// Where igmpd looks when it is given neither a file nor interfaces.
@@ -28,9 +42,17 @@ pub const DEFAULT_CONTROL_SOCKET: &str = "/run/igmpd/control.sock";
 pub const DEFAULT_PIN_PATH: &str = "/sys/fs/bpf/igmpd";
 /// Flows that the kernel's table has room for.
 pub const DEFAULT_MAX_FLOWS: u32 = 65_536;
+/// IGMP messages of one interface a second that reach userspace. A query makes every set-top box of a large segment
+/// answer within Max Response Time; that must pass, and a flood must not.
+pub const DEFAULT_IGMP_RATE: u32 = 10_000;
+/// How many of them at once.
+pub const DEFAULT_IGMP_BURST: u32 = 20_000;
 
 /// The kernel allocates every flow up front: a typing error must not take gigabytes.
 const MOST_FLOWS: u32 = 1_048_576;
+
+/// More than 10 Gbit/s of the shortest frames carry.
+const MOST_MESSAGES: u32 = 100_000_000;
 
 /// `sun_path` of unix(7) is 108 bytes with the closing zero.
 const LONGEST_SOCKET_PATH: usize = 107;
@@ -46,6 +68,12 @@ pub struct Config {
     pub mode: Mode,
     /// Entries of the kernel's flow table.
     pub max_flows: u32,
+    /// IGMP messages of one interface a second that reach userspace; 0 = as many as come.
+    pub igmp_rate: u32,
+    /// How many of them at once, after a pause.
+    pub igmp_burst: u32,
+    /// What is allowed on all interfaces.
+    pub policy: Policy,
     /// The interfaces, in the order given: at most one upstream, at least one downstream, no name twice.
     pub interfaces: Vec<InterfaceConfig>,
 }
@@ -58,6 +86,17 @@ pub enum Mode {
     Auto,
     /// XDP in the driver; a device without it is refused.
     XdpNative,
+}
+
+impl Mode {
+    /// The word that stands for it in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::XdpNative => "xdp-native",
+        }
+    }
 }
 
 impl FromStr for Mode {
@@ -100,17 +139,25 @@ pub fn parse(text: &str, file_name: &str) -> Result<Config, Error> {
     let mut datapath = root.section("datapath")?;
     let mode = datapath.parsed("mode", "auto", Mode::from_str)?;
     let max_flows = datapath.integer("max_flows", &(1..=MOST_FLOWS), "")?;
+    let igmp_rate = datapath.integer("igmp_rate", &(0..=MOST_MESSAGES), " (0: no limit)")?;
+    let igmp_burst = datapath.integer("igmp_burst", &(1..=MOST_MESSAGES), "")?;
     datapath.finish()?;
 
     let mut igmp = root.section("igmp")?;
-    let defaults = IgmpKeys::read(&mut igmp)?;
+    let defaults = Defaults {
+        igmp: IgmpKeys::read(&mut igmp)?,
+        policy: SharedKeys::read(&mut igmp)?,
+    };
     igmp.finish()?;
+
+    let policy = root.section("policy")?;
+    let policy = policy::read(policy, acl::read_all(&mut root)?)?;
 
     let mut places = Vec::new();
     let mut interfaces = Vec::new();
     for section in root.sections("interface")? {
         places.push(section.place());
-        interfaces.push(interface::read(section, &defaults)?);
+        interfaces.push(interface::read(section, &defaults, &policy)?);
     }
     root.finish()?;
     let placed: Vec<_> = places.into_iter().zip(&interfaces).collect();
@@ -125,6 +172,9 @@ pub fn parse(text: &str, file_name: &str) -> Result<Config, Error> {
         pin_path: pin_path.map_or_else(|| DEFAULT_PIN_PATH.into(), toml::Spanned::into_inner),
         mode: mode.map(toml::Spanned::into_inner).unwrap_or_default(),
         max_flows: max_flows.map_or(DEFAULT_MAX_FLOWS, toml::Spanned::into_inner),
+        igmp_rate: igmp_rate.map_or(DEFAULT_IGMP_RATE, toml::Spanned::into_inner),
+        igmp_burst: igmp_burst.map_or(DEFAULT_IGMP_BURST, toml::Spanned::into_inner),
+        policy,
         interfaces,
     })
 }
@@ -154,6 +204,7 @@ impl Config {
                 role,
                 alt_subnets: Vec::new(),
                 params: InterfaceParams::default(),
+                policy: InterfacePolicy::default(),
             });
         }
         let placed: Vec<_> = places.into_iter().zip(&interfaces).collect();
@@ -163,6 +214,9 @@ impl Config {
             pin_path: DEFAULT_PIN_PATH.into(),
             mode: Mode::default(),
             max_flows: DEFAULT_MAX_FLOWS,
+            igmp_rate: DEFAULT_IGMP_RATE,
+            igmp_burst: DEFAULT_IGMP_BURST,
+            policy: Policy::default(),
             interfaces,
         })
     }

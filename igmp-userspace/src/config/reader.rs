@@ -46,6 +46,9 @@ impl<'a> Source<'a> {
     }
 }
 
+/// What an array holds.
+type Elements<'a> = Vec<Spanned<DeValue<'a>>>;
+
 /// What a duration may be, and which rule says so.
 pub(super) struct DurationRule {
     pub(super) range: RangeInclusive<Duration>,
@@ -111,13 +114,23 @@ impl<'a> Section<'a> {
 
     /// Every `[[key]]`.
     pub(super) fn sections(&mut self, key: &'static str) -> Result<Vec<Section<'a>>, Error> {
-        self.array(key, &format!("write a header [[{key}]] over each one"))?
+        self.tables(key, &format!("write a header [[{key}]] over each one"))
+    }
+
+    /// Each table of an array; `remedy` is how to write it.
+    pub(super) fn tables(
+        &mut self,
+        key: &'static str,
+        remedy: &str,
+    ) -> Result<Vec<Section<'a>>, Error> {
+        self.array(key, remedy)?
             .into_iter()
             .map(|value| Self::from_value(self.source, key, value))
             .collect()
     }
 
-    fn from_value(
+    /// The table that `value` is; `key` is what errors call it.
+    pub(super) fn from_value(
         source: Source<'a>,
         key: &str,
         value: Spanned<DeValue<'a>>,
@@ -172,22 +185,34 @@ impl<'a> Section<'a> {
         example: &str,
         parse: impl Fn(&str) -> Result<T, Problem>,
     ) -> Result<Vec<T>, Error> {
+        let list = self.parsed_list_if_any(key, example, parse)?;
+        Ok(list.map(Spanned::into_inner).unwrap_or_default())
+    }
+
+    /// Like [`parsed_list`](Self::parsed_list), but tells an absent key from an empty array.
+    pub(super) fn parsed_list_if_any<T>(
+        &mut self,
+        key: &'static str,
+        example: &str,
+        parse: impl Fn(&str) -> Result<T, Problem>,
+    ) -> Result<Option<Spanned<Vec<T>>>, Error> {
         let remedy = format!("write strings, such as {key} = [\"{example}\"]");
-        self.array(key, &remedy)?
-            .into_iter()
-            .map(|element| {
-                let problem = match element.get_ref() {
-                    DeValue::String(text) => match parse(text) {
-                        Ok(value) => return Ok(value),
-                        Err(problem) => problem,
-                    },
-                    other => {
-                        Problem::new(format!("{key} holds {}", type_name(other)), remedy.as_str())
-                    }
-                };
-                Err(problem.at(self.source.place(&element.span())))
-            })
-            .collect()
+        let Some(elements) = self.array_if_any(key, &remedy)? else {
+            return Ok(None);
+        };
+        let span = elements.span();
+        let values = elements.into_inner().into_iter().map(|element| {
+            let problem = match element.get_ref() {
+                DeValue::String(text) => match parse(text) {
+                    Ok(value) => return Ok(value),
+                    Err(problem) => problem,
+                },
+                other => Problem::new(format!("{key} holds {}", type_name(other)), remedy.as_str()),
+            };
+            Err(problem.at(self.source.place(&element.span())))
+        });
+        let values = values.collect::<Result<_, _>>()?;
+        Ok(Some(Spanned::new(span, values)))
     }
 
     /// An integer within `range`; `rule` is why, in parentheses, or empty.
@@ -208,6 +233,13 @@ impl<'a> Section<'a> {
                 .filter(|number| range.contains(number))
                 .ok_or_else(|| Problem::new(format!("{key} is {digits}"), remedy.as_str())),
             other => Err(wrong_type(key, &other, &remedy)),
+        })
+    }
+
+    pub(super) fn boolean(&mut self, key: &'static str) -> Result<Option<Spanned<bool>>, Error> {
+        self.read(key, |value| match value {
+            DeValue::Boolean(value) => Ok(value),
+            other => Err(wrong_type(key, &other, "write true or false")),
         })
     }
 
@@ -247,7 +279,8 @@ impl<'a> Section<'a> {
         .at(self.source.place(&unknown.span())))
     }
 
-    fn read<T>(
+    /// A value that `convert` understands, whatever its type.
+    pub(super) fn read<T>(
         &mut self,
         key: &'static str,
         convert: impl FnOnce(DeValue<'a>) -> Result<T, Problem>,
@@ -262,29 +295,35 @@ impl<'a> Section<'a> {
         }
     }
 
-    fn array(
-        &mut self,
-        key: &'static str,
-        remedy: &str,
-    ) -> Result<Vec<Spanned<DeValue<'a>>>, Error> {
-        let elements = self.read(key, |value| match value {
-            DeValue::Array(elements) => Ok(elements.into_iter().collect()),
-            other => Err(wrong_type(key, &other, remedy)),
-        })?;
+    /// The elements of an array; an absent key reads as an empty one.
+    pub(super) fn array(&mut self, key: &'static str, remedy: &str) -> Result<Elements<'a>, Error> {
+        let elements = self.array_if_any(key, remedy)?;
         Ok(elements.map(Spanned::into_inner).unwrap_or_default())
     }
 
-    fn take(&mut self, key: &'static str) -> Option<Spanned<DeValue<'a>>> {
+    fn array_if_any(
+        &mut self,
+        key: &'static str,
+        remedy: &str,
+    ) -> Result<Option<Spanned<Elements<'a>>>, Error> {
+        self.read(key, |value| match value {
+            DeValue::Array(elements) => Ok(elements.into_iter().collect()),
+            other => Err(wrong_type(key, &other, remedy)),
+        })
+    }
+
+    /// The value of `key` as it is.
+    pub(super) fn take(&mut self, key: &'static str) -> Option<Spanned<DeValue<'a>>> {
         self.known.push(key);
         self.values.remove(key)
     }
 }
 
-fn wrong_type(key: &str, value: &DeValue<'_>, remedy: &str) -> Problem {
+pub(super) fn wrong_type(key: &str, value: &DeValue<'_>, remedy: &str) -> Problem {
     Problem::new(format!("{key} is {}", type_name(value)), remedy)
 }
 
-fn type_name(value: &DeValue<'_>) -> &'static str {
+pub(super) fn type_name(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a string",
         DeValue::Integer(_) => "an integer",

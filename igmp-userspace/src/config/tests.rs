@@ -1,5 +1,10 @@
 //! Expectations come from docs/configuration.md and RFC 9776 section 8; every error is compared whole.
 
+mod acl;
+mod diff;
+mod effective;
+mod policy;
+
 use std::time::Duration;
 
 use crate::wire::Version;
@@ -39,6 +44,7 @@ fn nothing_but_interfaces_gets_every_default() {
     assert_eq!(config.pin_path, Path::new("/sys/fs/bpf/igmpd"));
     assert_eq!(config.mode, Mode::Auto);
     assert_eq!(config.max_flows, 65_536);
+    assert_eq!((config.igmp_rate, config.igmp_burst), (10_000, 20_000));
     let [upstream, downstream] = &config.interfaces[..] else {
         panic!("{:?}", config.interfaces)
     };
@@ -73,6 +79,8 @@ fn every_key_is_read_and_an_interface_overrides_the_defaults() {
         [datapath]
         mode = "xdp-native"
         max_flows = 1_024
+        igmp_rate = 0
+        igmp_burst = 1
 
         [igmp]
         version = 2
@@ -110,6 +118,7 @@ fn every_key_is_read_and_an_interface_overrides_the_defaults() {
     assert_eq!(config.pin_path, Path::new("/sys/fs/bpf/other"));
     assert_eq!(config.mode, Mode::XdpNative);
     assert_eq!(config.max_flows, 1_024);
+    assert_eq!((config.igmp_rate, config.igmp_burst), (0, 1));
     let [lan0, lan1, mgmt] = &config.interfaces[..] else {
         panic!("{:?}", config.interfaces)
     };
@@ -178,17 +187,18 @@ fn unknown_keys_are_refused_where_they_stand() {
         refusal_of("[igmp]", "qeury_interval = \"1s\""),
         "f.toml:2: unknown key qeury_interval; the keys here are version, robustness, query_interval, \
          query_response_interval, last_member_query_interval, last_member_query_count, startup_query_interval, \
-         startup_query_count"
+         startup_query_count, prompt_leave, require_router_alert, max_groups, max_sources, forward_as_non_querier"
     );
     assert_eq!(
-        refusal_of("", "[[acl]]\nnumber = 2000"),
-        "f.toml:2: unknown key acl; the keys here are daemon, datapath, igmp, interface"
+        refusal_of("", "[[proxy]]\nquick_leave = true"),
+        "f.toml:2: unknown key proxy; the keys here are daemon, datapath, igmp, policy, acl, interface"
     );
     assert_eq!(
         refusal("[[interface]]\nnmae = \"eth0\"\nrole = \"downstream\""),
         "f.toml:2: unknown key nmae; the keys here are name, role, alt_subnets, version, robustness, query_interval, \
          query_response_interval, last_member_query_interval, last_member_query_count, startup_query_interval, \
-         startup_query_count"
+         startup_query_count, prompt_leave, require_router_alert, max_groups, max_sources, forward_as_non_querier, \
+         group_policy, source_policy, static_groups"
     );
 }
 
@@ -252,6 +262,16 @@ fn values_out_of_range_are_refused() {
             "[datapath]",
             "max_flows = 1_048_577",
             "max_flows is 1048577; write 1 to 1048576",
+        ),
+        (
+            "[datapath]",
+            "igmp_rate = -1",
+            "igmp_rate is -1; write 0 to 100000000 (0: no limit)",
+        ),
+        (
+            "[datapath]",
+            "igmp_burst = 0",
+            "igmp_burst is 0; write 1 to 100000000",
         ),
         (
             "[datapath]",

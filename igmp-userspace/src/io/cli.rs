@@ -93,6 +93,53 @@ pub struct Start {
     pub log_level: tracing::Level,
     /// How to log.
     pub log_format: LogFormat,
+    /// Where a reload reads; `None` when the interfaces are flags.
+    pub file: Option<ConfigFile>,
+}
+
+/// A configuration file, and the flags that override some of it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ConfigFile {
+    /// The file.
+    pub path: PathBuf,
+    overrides: Overrides,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Overrides {
+    mode: Option<Mode>,
+    control_socket: Option<PathBuf>,
+    pin_path: Option<PathBuf>,
+}
+
+impl ConfigFile {
+    /// Reads and checks it.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read or is no good configuration.
+    pub fn read(&self) -> Result<Config, config::Error> {
+        let remedy = "name a file with --config, or interfaces with --iface";
+        let mut config = read_file(&self.path, remedy)?;
+        self.overrides.apply(&mut config)?;
+        Ok(config)
+    }
+}
+
+impl Overrides {
+    fn apply(&self, config: &mut Config) -> Result<(), config::Error> {
+        if let Some(mode) = self.mode {
+            config.mode = mode;
+        }
+        if let Some(path) = &self.control_socket {
+            config::check_socket_path(path).map_err(|problem| problem.at("--control-socket"))?;
+            config.control_socket.clone_from(path);
+        }
+        if let Some(path) = &self.pin_path {
+            config.pin_path.clone_from(path);
+        }
+        Ok(())
+    }
 }
 
 /// Reads the command line (the program's name first) and the file that it names.
@@ -103,50 +150,41 @@ pub struct Start {
 /// status 0; bad usage and a bad configuration with status 2 and one line.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Start, Stop> {
     let arguments: Arguments = usage::parse(arguments)?;
-    let (config, origin) =
-        configuration(&arguments).map_err(|error| Stop::mistake(format!("igmpd: {error}")))?;
+    let overrides = Overrides {
+        mode: arguments.mode,
+        control_socket: arguments.control_socket,
+        pin_path: arguments.pin_path,
+    };
+    let file = arguments.iface.is_empty().then(|| ConfigFile {
+        path: arguments
+            .config
+            .unwrap_or_else(|| config::DEFAULT_FILE.into()),
+        overrides: overrides.clone(),
+    });
+    let config = match &file {
+        Some(file) => file.read(),
+        None => Config::from_flags(&arguments.iface, arguments.upstream.as_deref()).and_then(
+            |mut config| {
+                overrides.apply(&mut config)?;
+                Ok(config)
+            },
+        ),
+    };
+    let config = config.map_err(|error| Stop::mistake(format!("igmpd: {error}")))?;
     if arguments.check {
-        return Err(Stop::done(format!("{origin}: {}", summary(&config))));
+        let origin = file.as_ref().map_or_else(
+            || "flags".to_owned(),
+            |file| file.path.display().to_string(),
+        );
+        return Err(Stop::done(verdict(&origin, &config)));
     }
     Ok(Start {
         config,
-        interfaces_must_exist: !arguments.iface.is_empty(),
+        interfaces_must_exist: file.is_none(),
         log_level: arguments.log_level,
         log_format: arguments.log_format,
+        file,
     })
-}
-
-/// The configuration, and the name of where it is from.
-fn configuration(arguments: &Arguments) -> Result<(Config, String), config::Error> {
-    let (mut config, origin) = if arguments.iface.is_empty() {
-        let file = arguments
-            .config
-            .as_deref()
-            .unwrap_or(Path::new(config::DEFAULT_FILE));
-        (
-            read_file(
-                file,
-                "name a file with --config, or interfaces with --iface",
-            )?,
-            file.display().to_string(),
-        )
-    } else {
-        (
-            Config::from_flags(&arguments.iface, arguments.upstream.as_deref())?,
-            "flags".to_owned(),
-        )
-    };
-    if let Some(mode) = arguments.mode {
-        config.mode = mode;
-    }
-    if let Some(path) = &arguments.control_socket {
-        config::check_socket_path(path).map_err(|problem| problem.at("--control-socket"))?;
-        config.control_socket.clone_from(path);
-    }
-    if let Some(path) = &arguments.pin_path {
-        config.pin_path.clone_from(path);
-    }
-    Ok((config, origin))
 }
 
 /// Reads and checks a configuration file; `remedy` is what to do when it cannot be read.
@@ -158,8 +196,17 @@ pub(super) fn read_file(file: &Path, remedy: &str) -> Result<Config, config::Err
     }
 }
 
-/// A good configuration in half a line.
-pub(super) fn summary(config: &Config) -> String {
+/// What `--check` and `check-config` say of a good configuration: a line, and one for each warning.
+pub(super) fn verdict(origin: &str, config: &Config) -> String {
+    let mut text = format!("{origin}: {}", summary(config));
+    for warning in config.warnings() {
+        text.push_str("\nwarning: ");
+        text.push_str(&warning);
+    }
+    text
+}
+
+fn summary(config: &Config) -> String {
     let names = |role: Role| {
         let names: Vec<_> = config
             .interfaces

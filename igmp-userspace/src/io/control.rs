@@ -4,6 +4,7 @@
 //! is nothing to lock. A client can be slow, silent or mad, and costs no more than its one task.
 
 mod answer;
+mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,7 @@ use tokio::time;
 
 use crate::api::{Request, Response};
 use crate::config;
+pub use stream::Publisher;
 
 /// Longest request line in bytes, without its newline; the longest sensible one has about 100.
 const LONGEST_REQUEST: usize = 4_096;
@@ -40,12 +42,15 @@ struct Limits {
     idle: Duration,
     /// Time to take one piece of an answer.
     write: Duration,
+    /// Events kept for a client that is behind.
+    events: usize,
 }
 
 const LIMITS: Limits = Limits {
     clients: 16,
     idle: Duration::from_secs(30),
     write: Duration::from_secs(10),
+    events: 8_192,
 };
 
 /// Why there is no control socket.
@@ -92,6 +97,7 @@ impl Pending {
 #[derive(Debug)]
 pub struct ControlServer {
     questions: mpsc::Receiver<Pending>,
+    events: Publisher,
     acceptor: JoinHandle<()>,
     _file: SocketFile,
 }
@@ -137,15 +143,23 @@ impl ControlServer {
         let listener = socket.listen(BACKLOG).map_err(failed("listen"))?;
 
         let (sender, questions) = mpsc::channel(limits.clients);
-        let acceptor = tokio::spawn(accept_clients(listener, sender, limits));
+        let events = Publisher::new(limits.events);
+        let acceptor = tokio::spawn(accept_clients(listener, sender, events.clone(), limits));
         Ok(Self {
             questions,
+            events,
             acceptor,
             _file: file,
         })
     }
 
-    /// The next question. Cancel safe: one not returned stays queued.
+    /// Tells every client that follows events.
+    #[must_use]
+    pub fn publisher(&self) -> Publisher {
+        self.events.clone()
+    }
+
+    /// The next question; never [`Request::Events`], which is no business of the event loop. Cancel safe: one not returned stays queued.
     pub async fn next(&mut self) -> Pending {
         match self.questions.recv().await {
             Some(pending) => pending,
@@ -221,7 +235,12 @@ async fn remove_stale(path: &Path) -> Result<(), BindError> {
     }
 }
 
-async fn accept_clients(listener: UnixListener, questions: mpsc::Sender<Pending>, limits: Limits) {
+async fn accept_clients(
+    listener: UnixListener,
+    questions: mpsc::Sender<Pending>,
+    events: Publisher,
+    limits: Limits,
+) {
     // Dropped, and with it every client, when this task is aborted.
     let mut clients = JoinSet::new();
     loop {
@@ -229,7 +248,7 @@ async fn accept_clients(listener: UnixListener, questions: mpsc::Sender<Pending>
             Some(_) = clients.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) if clients.len() < limits.clients => {
-                    clients.spawn(serve(stream, questions.clone(), limits));
+                    clients.spawn(serve(stream, questions.clone(), events.clone(), limits));
                 }
                 Ok((stream, _)) => refuse(&stream, limits.clients),
                 Err(error) => {
@@ -252,7 +271,12 @@ fn refuse(stream: &UnixStream, clients: usize) {
 }
 
 /// Answers one client until it hangs up, errs or dawdles.
-async fn serve(mut stream: UnixStream, questions: mpsc::Sender<Pending>, limits: Limits) {
+async fn serve(
+    mut stream: UnixStream,
+    questions: mpsc::Sender<Pending>,
+    events: Publisher,
+    limits: Limits,
+) {
     let (reader, mut writer) = stream.split();
     let mut reader = BufReader::new(reader);
     let mut line = Vec::new();
@@ -266,7 +290,13 @@ async fn serve(mut stream: UnixStream, questions: mpsc::Sender<Pending>, limits:
         }
         let whole = line.last() == Some(&b'\n') || line.len() <= LONGEST_REQUEST;
         let response = if whole {
-            ask(&line, &questions).await
+            match serde_json::from_slice(&line) {
+                Ok(Request::Events {}) => {
+                    return events.stream_to(&mut reader, &mut writer).await;
+                }
+                Ok(request) => ask(request, &questions).await,
+                Err(error) => Response::Error(format!("not a request: {error}")),
+            }
         } else {
             Response::Error(format!("request longer than {LONGEST_REQUEST} bytes"))
         };
@@ -281,12 +311,8 @@ async fn serve(mut stream: UnixStream, questions: mpsc::Sender<Pending>, limits:
     }
 }
 
-/// Has the event loop answer the request on `line`.
-async fn ask(line: &[u8], questions: &mpsc::Sender<Pending>) -> Response {
-    let request = match serde_json::from_slice(line) {
-        Ok(request) => request,
-        Err(error) => return Response::Error(format!("not a request: {error}")),
-    };
+/// Has the event loop answer `request`.
+async fn ask(request: Request, questions: &mpsc::Sender<Pending>) -> Response {
     let (reply, answer) = oneshot::channel();
     // Both fail only when the event loop has ended.
     match questions.send(Pending { request, reply }).await {

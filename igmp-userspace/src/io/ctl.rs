@@ -8,7 +8,7 @@ mod tests;
 use std::ffi::OsString;
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -24,6 +24,8 @@ const EXAMPLES: &str = "\
 Examples:
   igmpctl show groups --interface eth1
   igmpctl --json show flows | jq '.[] | select(.packets == 0)'
+  igmpctl events | grep leaves
+  igmpctl reload --dry-run
   igmpctl completions bash > /etc/bash_completion.d/igmpctl
 
 Exit status: 0 done, 1 failed, 2 bad usage or bad configuration.";
@@ -36,7 +38,7 @@ struct Arguments {
     #[arg(long, global = true, value_name = "PATH", default_value = DEFAULT_CONTROL_SOCKET)]
     socket: PathBuf,
 
-    /// Print one JSON array of objects instead of a table
+    /// Print JSON: an array of objects, or an object an event
     #[arg(long, global = true)]
     json: bool,
 
@@ -49,6 +51,14 @@ enum Command {
     /// Show what the daemon knows
     #[command(subcommand)]
     Show(Show),
+    /// Print what happens, a line an event, until interrupted
+    Events,
+    /// Have the daemon read its configuration file again; a file that is not good changes nothing
+    Reload {
+        /// Only print what would change
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Say whether a configuration file is good; needs no daemon
     CheckConfig {
         /// The TOML file
@@ -73,6 +83,9 @@ enum Show {
         /// Only this group
         #[arg(long, value_name = "ADDRESS")]
         group: Option<Ipv4Addr>,
+        /// The hosts known to be members, a row each
+        #[arg(long)]
+        hosts: bool,
     },
     /// What the kernel replicates, and where to
     Flows {
@@ -89,20 +102,38 @@ enum Show {
         #[arg(long)]
         all: bool,
     },
+    /// Access lists: rules, how often each has decided, and the policies that name the list
+    Acl,
+    /// The configuration in force with every default, as TOML
+    Config,
 }
 
 impl Show {
     fn request(&self) -> Request {
         match self {
             Self::Interfaces => Request::ShowInterfaces {},
-            Self::Groups { interface, group } => Request::ShowGroups {
+            Self::Groups {
+                interface,
+                group,
+                hosts,
+            } => Request::ShowGroups {
                 interface: interface.clone(),
                 group: *group,
+                hosts: *hosts,
             },
             Self::Flows { group } => Request::ShowFlows { group: *group },
             Self::Counters { interface, .. } => Request::ShowCounters {
                 interface: interface.clone(),
             },
+            Self::Acl => Request::ShowAcl {},
+            Self::Config => Request::ShowConfig {},
+        }
+    }
+
+    fn detail(&self) -> show::Detail {
+        show::Detail {
+            zeros: matches!(self, Self::Counters { all: true, .. }),
+            hosts: matches!(self, Self::Groups { hosts: true, .. }),
         }
     }
 }
@@ -154,20 +185,56 @@ fn execute(
             if arguments.json {
                 print_json(out, &response).map_err(Failure::Output)
             } else {
-                let zeros = matches!(show, Show::Counters { all: true, .. });
-                show::table(out, &response, zeros, bold).map_err(Failure::Output)
+                show::text(out, &response, show.detail(), bold).map_err(Failure::Output)
+            }
+        }
+        Command::Events => follow_events(&arguments.socket, out, arguments.json),
+        Command::Reload { dry_run } => {
+            let request = Request::Reload { dry_run };
+            let response = client::ask(&arguments.socket, &request).map_err(Failure::Ask)?;
+            if arguments.json {
+                print_json(out, &response).map_err(Failure::Output)
+            } else {
+                show::text(out, &response, show::Detail::default(), bold).map_err(Failure::Output)
             }
         }
         Command::CheckConfig { file } => {
             let config = cli::read_file(&file, "name a file that you may read")
                 .map_err(|error| Failure::Stop(Stop::mistake(format!("igmpctl: {error}"))))?;
-            writeln!(out, "{}: {}", file.display(), cli::summary(&config)).map_err(Failure::Output)
+            writeln!(
+                out,
+                "{}",
+                cli::verdict(&file.display().to_string(), &config)
+            )
+            .map_err(Failure::Output)
         }
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "igmpctl", &mut script);
             out.write_all(&script).map_err(Failure::Output)
         }
+    }
+}
+
+/// Prints events as they come; ends only when the daemon or the reader does.
+fn follow_events(socket: &Path, out: &mut impl Write, json: bool) -> Result<(), Failure> {
+    let mut stream =
+        client::Stream::open(socket, &Request::Events {}, None).map_err(Failure::Ask)?;
+    loop {
+        let Response::Event(event) = stream.next().map_err(Failure::Ask)? else {
+            continue;
+        };
+        let mut print = || {
+            if json {
+                serde_json::to_writer(&mut *out, &event)?;
+                writeln!(out)?;
+            } else {
+                let interface = event.interface.as_deref().unwrap_or("-");
+                writeln!(out, "{}  {interface}  {}", event.time, event.kind)?;
+            }
+            out.flush()
+        };
+        print().map_err(Failure::Output)?;
     }
 }
 
@@ -178,6 +245,10 @@ fn print_json(out: &mut impl Write, response: &Response) -> io::Result<()> {
         Response::Groups(rows) => serde_json::to_writer(&mut *out, rows)?,
         Response::Flows(rows) => serde_json::to_writer(&mut *out, rows)?,
         Response::Counters(rows) => serde_json::to_writer(&mut *out, rows)?,
+        Response::Acl(rows) => serde_json::to_writer(&mut *out, rows)?,
+        Response::Config(rows) => serde_json::to_writer(&mut *out, rows)?,
+        Response::Reload(reload) => serde_json::to_writer(&mut *out, &[reload])?,
+        Response::Event(event) => serde_json::to_writer(&mut *out, event)?,
         Response::Error(message) => serde_json::to_writer(&mut *out, message)?,
     }
     writeln!(out)

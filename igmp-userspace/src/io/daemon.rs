@@ -4,29 +4,33 @@
 //! the control socket, replication sets from the pool, time. Each is turned into inputs of the router; then
 //! `Daemon::settle` drains what follows: packets out, flows into the kernel maps.
 
+mod interfaces;
+mod reload;
+mod tell;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant as SystemInstant};
 
 use anyhow::{Context, Result, bail};
 use igmp_common::Counter;
-use igmp_common::police::Rate;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 use tracing::{debug, error, info, warn};
 
-use super::control::ControlServer;
+use super::cli::ConfigFile;
+use super::control::{ControlServer, Publisher};
 use super::datapath::pool::{Done, Job, Pool};
 use super::datapath::{self, Datapath};
 use super::events::{Event, Events};
 use super::links::{self, Snapshot};
 use super::notify;
 use super::packet_socket::PacketSocket;
-use super::ports::{PortEvent, Ports};
+use super::ports::Ports;
 use super::status;
 use super::tally::{Occurrence, Tally};
-use crate::config::{Config, Role};
+use crate::config::Config;
 use crate::fib::routes::Member;
 use crate::fib::{Change, Fib};
 use crate::proto::{IfIndex, Input, Instant, Output, Router};
@@ -35,20 +39,18 @@ use crate::wire;
 /// How often the loop looks after itself when nothing happens.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
-/// IGMP messages of one interface a second that reach userspace, and how many at once. A query makes every set-top box
-/// of a large segment answer within Max Response Time; that must pass, and a flood must not.
-const IGMP_RATE: Rate = Rate::new(10_000, 20_000);
-
 /// Octets of the largest packet sent. Interfaces with a smaller MTU get smaller ones only from IGMPv3 source lists.
 const MTU: usize = 1500;
 
 /// What the command line says beyond the configuration.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// Log what the kernel programs say, a line a frame.
     pub kernel_log: bool,
     /// Refuse to start while an interface does not exist.
     pub interfaces_must_exist: bool,
+    /// Where a reload reads.
+    pub file: Option<ConfigFile>,
 }
 
 /// An interface given on the command line does not exist.
@@ -69,9 +71,14 @@ pub async fn run(config: Config, options: Options) -> Result<()> {
     // Before anything is attached: a signal during start-up must end in a clean stop as well.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
     let mut snapshots = links::watch();
     let mut control = ControlServer::bind(&config.control_socket).await?;
-    let (mut daemon, mut events) = Daemon::start(config, options, &mut snapshots).await?;
+    for warning in config.warnings() {
+        warn!("{warning}");
+    }
+    let (mut daemon, mut events) =
+        Daemon::start(config, options, control.publisher(), &mut snapshots).await?;
     println!("ready");
     if let Err(error) = notify::ready() {
         warn!("telling the service manager: {error}");
@@ -85,6 +92,7 @@ pub async fn run(config: Config, options: Options) -> Result<()> {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
+            _ = hangup.recv() => daemon.reload_on_signal(),
             result = events.next_batch(&mut batch) => {
                 result.context("reading the ring buffer")?;
                 daemon.receive(batch.drain(..));
@@ -93,7 +101,9 @@ pub async fn run(config: Config, options: Options) -> Result<()> {
             Some(snapshot) = snapshots.recv() => daemon.follow_links(snapshot),
             Some(done) = daemon.pool.done() => daemon.take_over(done),
             pending = control.next() => {
-                let response = status::answer(&daemon, &pending.request);
+                let response = status::answer(&mut daemon, &pending.request);
+                // What was asked for is done when the answer says so.
+                daemon.settle();
                 pending.answer(response);
             }
             _ = housekeeping.tick() => daemon.housekeep(),
@@ -112,6 +122,10 @@ pub struct Daemon {
     pub(super) fib: Fib,
     pub(super) datapath: Datapath,
     pub(super) tally: Tally,
+    /// The configuration in force.
+    pub(super) config: Config,
+    file: Option<ConfigFile>,
+    publisher: Publisher,
     pool: Pool,
     socket: PacketSocket,
     snapshot: Snapshot,
@@ -119,6 +133,8 @@ pub struct Daemon {
     dirty: BTreeSet<Ipv4Addr>,
     /// Ring buffer losses already answered with a query.
     losses: BTreeMap<u32, u64>,
+    /// Names of the interfaces that went with the present input: there is something to tell about them yet.
+    departed: BTreeMap<IfIndex, String>,
 }
 
 impl Daemon {
@@ -126,6 +142,7 @@ impl Daemon {
     async fn start(
         config: Config,
         options: Options,
+        publisher: Publisher,
         snapshots: &mut mpsc::Receiver<Snapshot>,
     ) -> Result<(Self, Events)> {
         let snapshot = snapshots.recv().await.context("reading network devices")?;
@@ -142,17 +159,23 @@ impl Daemon {
         let socket = PacketSocket::open().context("opening a packet socket")?;
         let mut daemon = Self {
             start: SystemInstant::now(),
-            ports: Ports::new(config.interfaces, IGMP_RATE)?,
+            ports: Ports::new(config.interfaces.clone(), reload::igmp_rate(&config))?,
             router: Router::new(),
             fib: Fib::new(config.max_flows),
             datapath,
             tally: Tally::default(),
+            config,
+            file: options.file,
+            publisher,
             pool: Pool::start(outer)?,
             socket,
             snapshot: Snapshot::default(),
             dirty: BTreeSet::new(),
             losses: BTreeMap::new(),
+            departed: BTreeMap::new(),
         };
+        let policy = Input::Policy(daemon.config.policy.clone());
+        daemon.router.handle_input(daemon.now(), policy);
         daemon.stock_pool();
         daemon
             .ports
@@ -161,13 +184,7 @@ impl Daemon {
             bail!("the set pool's thread ended");
         };
         daemon.take_over(done);
-        let upstream = daemon
-            .ports
-            .iter()
-            .find(|port| port.config.role == Role::Upstream);
-        daemon
-            .fib
-            .set_upstream(upstream.and_then(super::ports::ConfiguredPort::index));
+        daemon.fib.set_upstream(daemon.ports.upstream());
         daemon.follow_links(snapshot);
         daemon.settle();
         Ok((daemon, Events::new(ring)?))
@@ -205,50 +222,6 @@ impl Daemon {
     fn timeout(&mut self) {
         let now = self.now();
         self.router.handle_timeout(now);
-    }
-
-    fn follow_links(&mut self, snapshot: Snapshot) {
-        let now = self.now();
-        let events = self.ports.reconcile(
-            &snapshot,
-            &mut self.datapath,
-            &self.socket,
-            SystemInstant::now(),
-        );
-        self.snapshot = snapshot;
-        self.snapshot.flapped.clear();
-        for event in events {
-            match event {
-                PortEvent::Ready(interface, addresses) => {
-                    let Some(port) = self.ports.by_index(interface) else {
-                        continue;
-                    };
-                    info!(interface = port.config.name, address = %addresses[0], "ready");
-                    let input = Input::InterfaceReady {
-                        interface,
-                        params: port.config.params.clone(),
-                        addresses,
-                        alt_subnets: port.config.alt_subnets.clone(),
-                    };
-                    self.router.handle_input(now, input);
-                }
-                PortEvent::Gone(interface) => {
-                    info!(ifindex = interface.0, "no longer ready");
-                    let input = Input::InterfaceGone { interface };
-                    self.router.handle_input(now, input);
-                }
-                PortEvent::EgressChanged(interface) => {
-                    let egress = self.ports.egress(interface);
-                    for set in self.fib.sets().with_output(interface) {
-                        self.datapath.put_output(set, interface, egress);
-                    }
-                }
-                PortEvent::Upstream(upstream) => {
-                    self.fib.set_upstream(upstream);
-                    self.dirty.extend(self.fib.groups());
-                }
-            }
-        }
     }
 
     /// Replication sets are ready, a grace period has passed.
@@ -295,8 +268,10 @@ impl Daemon {
                 Output::MembershipChanged { group, .. } => {
                     self.dirty.insert(group);
                 }
+                Output::Event(event) => self.tell(event),
             }
         }
+        self.departed.clear();
         for group in std::mem::take(&mut self.dirty) {
             let members = self.members(group);
             if let Err(refusal) = self.fib.update_group(group, &members) {
@@ -325,10 +300,11 @@ impl Daemon {
         }
     }
 
-    /// Who wants `group`, by ascending interface.
+    /// Who wants `group` and is forwarded to, by ascending interface.
     fn members(&self, group: Ipv4Addr) -> Vec<Member> {
         let member = |(interface, state): (IfIndex, &crate::proto::Interface)| {
-            let reception = state.group(group)?.reception();
+            // Where another router is the querier, that one forwards (RFC 4605 section 4.2).
+            let reception = state.group(group).filter(|_| state.forwards())?.reception();
             Some(Member {
                 interface,
                 mode: reception.filter_mode,

@@ -14,4 +14,5 @@ pub mod ports;
 mod status;
 mod table;
 mod tally;
+mod timestamp;
 mod usage;

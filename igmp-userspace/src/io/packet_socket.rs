@@ -85,13 +85,26 @@ impl PacketSocket {
         Ok(())
     }
 
-    /// Makes the device hand up every multicast frame, as the kernel's own multicast router does (`vif_add`), until the
-    /// device or this socket goes.
+    /// Makes the device hand up every multicast frame, as the kernel's own multicast router does (`vif_add`), until
+    /// [`end_all_multicast`](Self::end_all_multicast), or until the device or this socket goes.
     ///
     /// # Errors
     ///
     /// The device is gone.
     pub fn receive_all_multicast(&self, interface: IfIndex) -> io::Result<()> {
+        self.all_multicast(interface, libc::PACKET_ADD_MEMBERSHIP)
+    }
+
+    /// Takes back what [`receive_all_multicast`](Self::receive_all_multicast) asked for.
+    ///
+    /// # Errors
+    ///
+    /// The device is gone, or was never asked.
+    pub fn end_all_multicast(&self, interface: IfIndex) -> io::Result<()> {
+        self.all_multicast(interface, libc::PACKET_DROP_MEMBERSHIP)
+    }
+
+    fn all_multicast(&self, interface: IfIndex, action: libc::c_int) -> io::Result<()> {
         // SAFETY: an all-zero packet_mreq is valid.
         let mut request: libc::packet_mreq = unsafe { zeroed() };
         request.mr_ifindex = interface.0.cast_signed();
@@ -101,7 +114,7 @@ impl PacketSocket {
             libc::setsockopt(
                 self.fd.as_raw_fd(),
                 libc::SOL_PACKET,
-                libc::PACKET_ADD_MEMBERSHIP,
+                action,
                 (&raw const request).cast(),
                 socklen::<libc::packet_mreq>(),
             )

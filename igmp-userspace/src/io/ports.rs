@@ -1,10 +1,12 @@
 //! The configured interfaces and the devices behind them: attached when they appear, forgotten when they go, followed
 //! when they change.
 
+mod reconfigure;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use igmp_common::maps::{MAX_PORTS, Mac, PORT_UPSTREAM, Port};
 use igmp_common::police::Rate;
 use ipnet::Ipv4Net;
@@ -35,6 +37,8 @@ pub struct ConfiguredPort {
     address_lost: Option<Instant>,
     /// The addresses the router runs on it with; `None` while it does not.
     running: Option<Vec<Ipv4Net>>,
+    /// Its configuration is another one than the router was told.
+    reconfigured: bool,
 }
 
 /// A device with our programs.
@@ -49,10 +53,10 @@ pub struct Device {
 /// What the event loop has to act on.
 #[derive(Clone, Debug)]
 pub enum PortEvent {
-    /// A downstream interface can work, or its addresses changed.
-    Ready(IfIndex, Vec<Ipv4Net>),
-    /// A downstream interface can no longer work.
-    Gone(IfIndex),
+    /// A downstream interface can work, or its addresses or its configuration changed.
+    Ready(IfIndex),
+    /// A downstream interface, which had this name, can no longer work.
+    Gone(IfIndex, String),
     /// Copies out of this device carry another source address now.
     EgressChanged(IfIndex),
     /// The upstream device is another one, or none.
@@ -60,6 +64,18 @@ pub enum PortEvent {
 }
 
 impl ConfiguredPort {
+    fn new(config: InterfaceConfig, slot: u32) -> Self {
+        Self {
+            config,
+            slot,
+            device: None,
+            reason: "no such device".into(),
+            address_lost: None,
+            running: None,
+            reconfigured: false,
+        }
+    }
+
     /// What it is able to do now.
     #[must_use]
     pub fn state(&self) -> InterfaceState {
@@ -69,6 +85,12 @@ impl ConfiguredPort {
             Some(device) if device.link.addresses.is_empty() => InterfaceState::NoAddress,
             Some(_) => InterfaceState::Ready,
         }
+    }
+
+    /// The addresses that the router runs on it with; `None` while it does not.
+    #[must_use]
+    pub fn running(&self) -> Option<&[Ipv4Net]> {
+        self.running.as_deref()
     }
 
     /// The device's index.
@@ -92,25 +114,12 @@ impl Ports {
     ///
     /// More interfaces than the kernel maps have slots for.
     pub fn new(interfaces: Vec<InterfaceConfig>, igmp_rate: Rate) -> Result<Self> {
-        let is_enabled = |interface: &InterfaceConfig| interface.role != Role::Disabled;
-        let enabled_count = interfaces.iter().filter(|i| is_enabled(i)).count();
-        let enabled = interfaces.into_iter().filter(is_enabled);
-        let port = |(config, slot)| ConfiguredPort {
-            config,
-            slot,
-            device: None,
-            reason: "no such device".into(),
-            address_lost: None,
-            running: None,
-        };
-        let ports: Vec<_> = enabled.zip(1..MAX_PORTS).map(port).collect();
-        ensure!(
-            ports.len() == enabled_count,
-            "{enabled_count} interfaces configured, at most {} are possible",
-            MAX_PORTS - 1
-        );
+        let enabled = reconfigure::enabled(interfaces)?;
+        let slots = 1..MAX_PORTS;
+        let ports = enabled.into_iter().zip(slots);
+        let ports = ports.map(|(config, slot)| ConfiguredPort::new(config, slot));
         Ok(Self {
-            configured: ports,
+            configured: ports.collect(),
             igmp_rate,
             sources: BTreeMap::new(),
         })
@@ -307,9 +316,11 @@ fn follow_state(
         return;
     }
     port.address_lost = None;
-    if port.config.role == Role::Downstream && port.running.as_ref() != Some(&link.addresses) {
-        port.running = Some(link.addresses.clone());
-        events.push(PortEvent::Ready(link.index, link.addresses));
+    let is_news = port.reconfigured || port.running.as_ref() != Some(&link.addresses);
+    if port.config.role == Role::Downstream && is_news {
+        port.running = Some(link.addresses);
+        port.reconfigured = false;
+        events.push(PortEvent::Ready(link.index));
     }
 }
 
@@ -317,7 +328,7 @@ fn stop(port: &mut ConfiguredPort, events: &mut Vec<PortEvent>) {
     if port.running.take().is_some()
         && let Some(index) = port.index()
     {
-        events.push(PortEvent::Gone(index));
+        events.push(PortEvent::Gone(index, port.config.name.clone()));
     }
 }
 
@@ -332,7 +343,9 @@ fn attach(
     socket
         .receive_all_multicast(link.index)
         .context("asking for all multicast")?;
-    let attachment = datapath.attach(link.index)?;
+    let attachment = datapath
+        .attach(link.index)
+        .inspect_err(|_| release(link.index, datapath, socket))?;
     port.reason = "driver has native XDP".into();
     Ok(Device {
         link: link.clone(),
@@ -340,6 +353,12 @@ fn attach(
         egress,
         _attachment: attachment,
     })
+}
+
+/// Takes back what attaching to a device asked for. What a device that is gone took along is no concern.
+fn release(interface: IfIndex, datapath: &mut Datapath, socket: &PacketSocket) {
+    let _ = datapath.delete_port(interface);
+    let _ = socket.end_all_multicast(interface);
 }
 
 /// Tells the ingress program about the port and loads the egress program for it.
@@ -353,17 +372,22 @@ fn egress_for(
     let mac = link
         .mac
         .context("not an Ethernet device, and native XDP needs one")?;
-    let port = Port {
+    datapath.put_port(link.index, entry(slot, role, igmp_rate, mac))?;
+    Ok((mac, Egress::load(mac)?))
+}
+
+/// What the ingress program needs to know about a port.
+fn entry(slot: u32, role: Role, igmp_rate: Rate, mac: Mac) -> Port {
+    let flags = if role == Role::Upstream {
+        PORT_UPSTREAM
+    } else {
+        0
+    };
+    Port {
         igmp_rate,
         slot,
-        flags: if role == Role::Upstream {
-            PORT_UPSTREAM
-        } else {
-            0
-        },
+        flags,
         mac,
         reserved: [0; 2],
-    };
-    datapath.put_port(link.index, port)?;
-    Ok((mac, Egress::load(mac)?))
+    }
 }

@@ -1,5 +1,7 @@
 //! Answers to igmpctl's questions, from the state of the event loop.
 
+mod acl;
+
 use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv4Addr;
 
@@ -8,19 +10,25 @@ use igmp_common::Counter as KernelCounter;
 use super::daemon::Daemon;
 use super::ports::ConfiguredPort;
 use super::tally::Occurrence;
-use crate::api::{Counter, Datapath, Flow, Group, Interface, Path, Request, Response, Source};
+use crate::api::{
+    Counter, Datapath, Flow, Group, Host, Interface, Path, Request, Response, Source,
+};
 use crate::config::Role;
 use crate::proto::{self, IfIndex, Instant};
 
-/// Answers one question.
-pub fn answer(daemon: &Daemon, request: &Request) -> Response {
+/// Answers one question, or does what it asks for.
+pub fn answer(daemon: &mut Daemon, request: &Request) -> Response {
     match request {
         Request::ShowInterfaces {} => Response::Interfaces(interfaces(daemon)),
-        Request::ShowGroups { interface, group } => {
+        Request::ShowGroups {
+            interface,
+            group,
+            hosts,
+        } => {
             if let Some(unknown) = unknown_interface(daemon, interface.as_deref()) {
                 return unknown;
             }
-            Response::Groups(groups(daemon, interface.as_deref(), *group))
+            Response::Groups(groups(daemon, interface.as_deref(), *group, *hosts))
         }
         Request::ShowFlows { group } => Response::Flows(flows(daemon, *group)),
         Request::ShowCounters { interface } => {
@@ -29,6 +37,13 @@ pub fn answer(daemon: &Daemon, request: &Request) -> Response {
             }
             Response::Counters(counters(daemon, interface.as_deref()))
         }
+        Request::ShowAcl {} => Response::Acl(acl::acls(&daemon.config, &daemon.router)),
+        Request::ShowConfig {} => Response::Config(vec![daemon.config.effective()]),
+        Request::Reload { dry_run } => match daemon.reload(*dry_run) {
+            Ok(reload) => Response::Reload(reload),
+            Err(reason) => Response::Error(reason),
+        },
+        Request::Events {} => Response::Error("events are told, not answered".into()),
     }
 }
 
@@ -71,7 +86,12 @@ fn router_interface<'a>(daemon: &'a Daemon, port: &ConfiguredPort) -> Option<&'a
     daemon.router.interface(port.index()?)
 }
 
-fn groups(daemon: &Daemon, interface: Option<&str>, group: Option<Ipv4Addr>) -> Vec<Group> {
+fn groups(
+    daemon: &Daemon,
+    interface: Option<&str>,
+    group: Option<Ipv4Addr>,
+    with_hosts: bool,
+) -> Vec<Group> {
     let now = daemon.now();
     let mut rows = Vec::new();
     for port in daemon.ports.iter() {
@@ -84,7 +104,10 @@ fn groups(daemon: &Daemon, interface: Option<&str>, group: Option<Ipv4Addr>) -> 
         let wanted = state
             .groups()
             .filter(|(address, _)| group.is_none_or(|group| group == *address));
-        rows.extend(wanted.map(|(address, state)| view(&port.config.name, address, state, now)));
+        rows.extend(wanted.map(|(address, group)| Group {
+            hosts: with_hosts.then(|| hosts(state, address, now)),
+            ..view(&port.config.name, address, group, now)
+        }));
     }
     rows
 }
@@ -104,8 +127,18 @@ fn view(interface: &str, address: Ipv4Addr, group: &proto::Group, now: Instant) 
         sources: group.sources().map(source).collect(),
         last_reporter: group.last_reporter(),
         uptime_ms: millis(Some(now.saturating_since(group.since()))),
-        is_static: false,
+        is_static: group.is_static(),
+        hosts: None,
     }
+}
+
+fn hosts(interface: &proto::Interface, group: Ipv4Addr, now: Instant) -> Vec<Host> {
+    let view = |host: proto::Host| Host {
+        address: host.address,
+        filter_mode: host.filter_mode.into(),
+        last_heard_ms: millis(Some(now.saturating_since(host.last_heard))),
+    };
+    interface.hosts(group).map(view).collect()
 }
 
 fn millis(duration: Option<std::time::Duration>) -> u64 {

@@ -4,7 +4,8 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
-use super::Counter;
+use super::acl::{AccessLists, Question, Verdict};
+use super::{AclRef, Counter, InterfacePolicy};
 use crate::wire::{self, Received, Repr, Version};
 
 /// What admission needs to know of an interface.
@@ -12,41 +13,63 @@ pub(super) struct Admission<'a> {
     pub(super) version: Version,
     pub(super) addresses: &'a [Ipv4Net],
     pub(super) alt_subnets: &'a [Ipv4Net],
+    pub(super) policy: &'a InterfacePolicy,
 }
 
 impl Admission<'_> {
     /// `Err` is the counter the message is refused under.
-    pub(super) fn judge(&self, received: &Received) -> Result<(), Counter> {
+    pub(super) fn judge(
+        &self,
+        lists: &mut AccessLists,
+        received: &Received,
+    ) -> Result<(), Counter> {
         if version(&received.message) > self.version {
             return Err(Counter::VersionDisabled);
         }
         if self.is_own(received.source) {
             return Err(Counter::OwnAddress);
         }
-        if !self.accepts_source(received) {
+        let source = Question::speaker(received.source);
+        let is_accepted = if matches!(received.message, Repr::Query(_)) {
+            self.accepts_querier(received.source, |list| lists.judge(list, source))
+        } else {
+            match &self.policy.report_sources {
+                Some(list) => lists.judge(list, source).permits(),
+                None => self.is_host(received.source),
+            }
+        };
+        if !is_accepted {
             return Err(Counter::SourceNotAccepted);
         }
         if !self.accepts_destination(received) {
             return Err(Counter::WrongDestination);
         }
+        if self.policy.require_router_alert && !received.router_alert {
+            return Err(Counter::RouterAlert);
+        }
         Ok(())
     }
 
-    /// A host that has no address yet reports from 0.0.0.0 (RFC 9776 section 4.2.14), and so do snooping switches. A
-    /// query from there is no router's: it must not win an election (RFC 4541 section 2.1.1).
-    fn accepts_source(&self, received: &Received) -> bool {
-        if received.source.is_unspecified() {
-            return !matches!(received.message, Repr::Query(_));
+    /// A query from 0.0.0.0 is no router's, whatever the list says: it must not win an election (RFC 4541 section 2.1.1).
+    pub(super) fn accepts_querier(
+        &self,
+        source: Ipv4Addr,
+        ask: impl FnOnce(&AclRef) -> Verdict,
+    ) -> bool {
+        if source.is_unspecified() {
+            return false;
         }
-        self.is_local(received.source)
+        match &self.policy.query_sources {
+            Some(list) => ask(list).permits(),
+            None => self.addresses.iter().any(|own| own.contains(&source)),
+        }
     }
 
-    /// On a subnet of the interface, or on one configured as if it were.
-    pub(super) fn is_local(&self, source: Ipv4Addr) -> bool {
-        self.addresses
-            .iter()
-            .chain(self.alt_subnets)
-            .any(|subnet| subnet.contains(&source))
+    /// On a subnet of the interface, or on one configured as if it were. A host that has no address yet reports from
+    /// 0.0.0.0 (RFC 9776 section 4.2.14), and so do snooping switches.
+    fn is_host(&self, source: Ipv4Addr) -> bool {
+        let mut subnets = self.addresses.iter().chain(self.alt_subnets);
+        source.is_unspecified() || subnets.any(|subnet| subnet.contains(&source))
     }
 
     /// Queries go where RFC 9776 section 4.1.12 sends them. It would also take one sent to our own address, but such a

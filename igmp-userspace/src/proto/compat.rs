@@ -37,6 +37,12 @@ impl OlderHosts {
         }
     }
 
+    pub(super) fn postpone(&mut self, earliest: Instant) {
+        for timer in [&mut self.v1, &mut self.v2] {
+            *timer = timer.map(|timer| timer.max(earliest));
+        }
+    }
+
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         self.v1.into_iter().chain(self.v2).min()
     }

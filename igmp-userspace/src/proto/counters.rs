@@ -1,4 +1,5 @@
-//! What happened on an interface, by name: every message received, sent or refused is counted once under its reason.
+//! What happened on an interface, by name: every message received, sent or refused is counted once under its reason, and
+//! every Leave once under its decision.
 
 use crate::wire::{self, Repr, Version};
 
@@ -14,7 +15,7 @@ macro_rules! counters {
             /// Every counter, in the order they are shown.
             pub const ALL: &[Self] = &[$(Self::$variant,)*];
 
-            /// Stable name, snake_case: `received_...`, `sent_...` or `refused_...`.
+            /// Stable name, snake_case: `received_...`, `sent_...`, `leave_...` (a decision) or `refused_...`.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self {
@@ -44,6 +45,9 @@ counters! {
     SentGeneralQuery, "sent_general_query", "General Queries sent.";
     SentGroupQuery, "sent_group_query", "Group-Specific Queries sent.";
     SentGroupAndSourceQuery, "sent_group_and_source_query", "Group-and-Source-Specific Queries sent.";
+    LeavePrompt, "leave_prompt", "Leaves on which the group was deleted at once.";
+    LeaveQueried, "leave_queried", "Leaves on which the last member procedure was to run.";
+    LeaveIgnored, "leave_ignored", "Leaves that brought nothing about.";
     Ipv4Header, "refused_ipv4_header", "Packets whose IPv4 header is truncated or malformed.";
     Ipv4Length, "refused_ipv4_length", "Packets whose IPv4 total length does not fit the frame.";
     Ipv4Checksum, "refused_ipv4_checksum", "Packets whose IPv4 header checksum is wrong.";
@@ -58,15 +62,20 @@ counters! {
     VersionDisabled, "refused_version_disabled", "Messages of a higher version than the interface speaks.";
     OwnAddress, "refused_own_address", "Messages from one of our own addresses: looped back, or a duplicate address.";
     SourceNotAccepted, "refused_source_not_accepted",
-        "Messages from a source outside the interface's subnets and alt_subnets, and queries from 0.0.0.0.";
+        "Messages from a source that is not accepted: outside the interface's subnets, or not permitted.";
     WrongDestination, "refused_wrong_destination", "Messages sent to a destination wrong for their type.";
-    NotQuerier, "refused_not_querier", "Leave messages heard while another router is the querier.";
+    RouterAlert, "refused_router_alert", "Messages without the Router Alert option, where it is required.";
+    UntrackedGroup, "refused_untracked_group", "Reports for a group that is configured not to be tracked.";
+    AnySource, "refused_any_source", "Reports for all sources of a source-specific group, and Leaves of it.";
+    GroupPolicy, "refused_group_policy", "Joins for all sources, and sources, that the group policy does not permit.";
+    NotQuerier, "refused_not_querier", "Leaves heard while another router is the querier.";
     QueryWhileQuerier, "refused_query_while_querier",
         "Specific queries from another router, heard while this one is the querier.";
     OlderHostPresent, "refused_older_host_present",
         "Leaves and source changes ignored while an IGMPv1 or IGMPv2 host is a member of the group.";
-    GroupLimit, "refused_group_limit", "Reports for a new group refused because the interface has too many.";
-    SourceLimit, "refused_source_limit", "Sources refused because the group or the interface has too many.";
+    GroupLimit, "refused_group_limit", "Reports for a new group refused because the interface or the router has too many.";
+    SourceLimit, "refused_source_limit", "Sources refused because the group, the interface or the router has too many.";
+    HostLimit, "refused_host_limit", "Hosts that are not tracked because the interface has too many.";
 }
 
 /// The counters of one interface, from zero when it became ready.
@@ -149,7 +158,7 @@ mod tests {
         assert_eq!(names.len(), Counter::ALL.len());
         for name in names {
             assert!(
-                ["received_", "sent_", "refused_"]
+                ["received_", "sent_", "leave_", "refused_"]
                     .iter()
                     .any(|kind| name.starts_with(kind)),
                 "{name}"

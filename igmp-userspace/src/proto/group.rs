@@ -4,11 +4,15 @@
 use std::net::Ipv4Addr;
 
 use super::compat::OlderHosts;
-use super::sources::{SourceList, SourceRecord};
+use super::reception::{Reception, Source, Statics, contains};
+use super::sources::SourceList;
+use super::tracking::Hosts;
 use super::{FilterMode, Instant};
 use crate::wire::{RecordType, Version};
 
-/// The state of a group on an interface. A group nobody wants, `INCLUDE({})`, is not kept.
+/// The state of a group on an interface. A group nobody wants, `INCLUDE({})`, is not kept unless it is static.
+///
+/// `statics` is the operator's; every other field is what hosts brought about.
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_field_names, reason = "the RFC's name is Group Timer")]
 pub struct Group {
@@ -27,35 +31,11 @@ pub struct Group {
     pub(super) group_query_at: Option<Instant>,
     /// When the next Group-and-Source-Specific Query is due; what it asks for is in the source records.
     pub(super) source_query_at: Option<Instant>,
+    /// Whom it was learnt from, where hosts are tracked.
+    pub(super) hosts: Hosts,
+    pub(super) statics: Option<Box<Statics>>,
     /// The deadline that is armed for this group in the router's `Deadlines`.
     pub(super) armed: Option<Instant>,
-}
-
-/// A source of a group as it is shown.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Source {
-    /// Its address.
-    pub address: Ipv4Addr,
-    /// When the source timer ends; `None` when it has: the source is blocked (EXCLUDE mode only).
-    pub timer: Option<Instant>,
-}
-
-/// Which sources of a group are to be forwarded (RFC 9776 section 6.3).
-#[derive(Clone, Copy, Debug)]
-pub struct Reception<'a> {
-    /// INCLUDE: only [`sources`](Self::sources); EXCLUDE: all but them.
-    pub filter_mode: FilterMode,
-    records: &'a [SourceRecord],
-}
-
-impl Reception<'_> {
-    /// The sources to forward (INCLUDE) or to block (EXCLUDE: those whose source timer is zero), ordered by address.
-    pub fn sources(&self) -> impl Iterator<Item = Ipv4Addr> {
-        self.records
-            .iter()
-            .filter(|record| self.filter_mode == FilterMode::Include || record.timer.is_none())
-            .map(|record| record.address)
-    }
 }
 
 /// The "Send Q(...)" of a table row.
@@ -79,10 +59,16 @@ pub(super) const fn expresses_interest(record_type: RecordType, sources: &[Ipv4A
 }
 
 impl Group {
-    /// INCLUDE or EXCLUDE.
+    /// INCLUDE or EXCLUDE; EXCLUDE when it is static for any source.
     #[must_use]
-    pub const fn filter_mode(&self) -> FilterMode {
-        self.filter_mode
+    pub fn filter_mode(&self) -> FilterMode {
+        self.reception().filter_mode
+    }
+
+    /// True when an operator listed it (`static_groups`): it stays whatever hosts do.
+    #[must_use]
+    pub const fn is_static(&self) -> bool {
+        self.statics.is_some()
     }
 
     /// Group Compatibility Mode (section 7.3.2): the oldest version heard from its members.
@@ -91,18 +77,15 @@ impl Group {
         self.older_hosts.mode()
     }
 
-    /// When the group timer ends; `None` in INCLUDE mode.
+    /// When the group timer ends; `None` when no host is in EXCLUDE mode.
     #[must_use]
     pub const fn group_timer(&self) -> Option<Instant> {
         self.group_timer
     }
 
-    /// Its source records, ordered by address.
+    /// Its sources, ordered by address.
     pub fn sources(&self) -> impl Iterator<Item = Source> {
-        self.sources.as_slice().iter().map(|record| Source {
-            address: record.address,
-            timer: record.timer,
-        })
+        self.reception().all()
     }
 
     /// The host that last reported interest in the group; 0.0.0.0 when it had no address yet.
@@ -111,7 +94,7 @@ impl Group {
         self.last_reporter
     }
 
-    /// When the first report of the group came.
+    /// When the first report of the group came, or it was made static.
     #[must_use]
     pub const fn since(&self) -> Instant {
         self.since
@@ -120,9 +103,19 @@ impl Group {
     /// Which sources are to be forwarded.
     #[must_use]
     pub fn reception(&self) -> Reception<'_> {
-        Reception {
-            filter_mode: self.filter_mode,
-            records: self.sources.as_slice(),
+        match self.statics.as_deref() {
+            Some(Statics {
+                any_source: true, ..
+            }) => Reception {
+                filter_mode: FilterMode::Exclude,
+                records: &[],
+                statics: &[],
+            },
+            statics => Reception {
+                filter_mode: self.filter_mode,
+                records: self.sources.as_slice(),
+                statics: statics.map_or(&[], |statics| &statics.sources),
+            },
         }
     }
 
@@ -139,13 +132,31 @@ impl Group {
             group_queries_left: 0,
             group_query_at: None,
             source_query_at: None,
+            hosts: Hosts::default(),
+            statics: None,
             armed: None,
         }
     }
 
-    /// True when nobody wants anything of it: the record is deleted (sections 6.2.2 and 6.3).
+    /// True when no host wants anything of it: the record is deleted (sections 6.2.2 and 6.3).
     pub(super) fn is_empty(&self) -> bool {
         self.filter_mode == FilterMode::Include && self.sources.len() == 0
+    }
+
+    /// Back to what it is without hosts.
+    pub(super) fn forget_members(&mut self) {
+        *self = Self {
+            statics: self.statics.take(),
+            since: self.since,
+            armed: self.armed,
+            ..Self::new(self.since)
+        };
+    }
+
+    /// Sources it holds, those of hosts and the static ones.
+    pub(super) fn source_count(&self) -> usize {
+        let statics = self.statics.as_ref().map_or(0, |own| own.sources.len());
+        self.sources.len() + statics
     }
 
     /// Applies one group record by the tables of sections 6.4.1 and 6.4.2; the row each arm stands for is above it.
@@ -242,14 +253,28 @@ impl Group {
             }
         }
         if self.group_timer.is_some_and(|deadline| deadline <= now) {
-            self.filter_mode = FilterMode::Include;
-            self.group_timer = None;
-            self.checking_membership = false;
-            self.group_queries_left = 0;
-            self.group_query_at = None;
-        }
-        if self.filter_mode == FilterMode::Include {
+            self.end_exclude();
+        } else if self.filter_mode == FilterMode::Include {
             self.sources.retain(|record| record.timer.is_some());
+        }
+    }
+
+    /// The switch to INCLUDE mode of section 6.5, with the sources whose timer runs.
+    pub(super) fn end_exclude(&mut self) {
+        self.filter_mode = FilterMode::Include;
+        self.group_timer = None;
+        self.checking_membership = false;
+        self.group_queries_left = 0;
+        self.group_query_at = None;
+        self.sources.retain(|record| record.timer.is_some());
+    }
+
+    /// No timer of the membership ends before `earliest`.
+    pub(super) fn postpone(&mut self, earliest: Instant) {
+        self.older_hosts.postpone(earliest);
+        let sources = self.sources.iter_mut().map(|record| &mut record.timer);
+        for timer in sources.chain([&mut self.group_timer]) {
+            *timer = timer.map(|timer| timer.max(earliest));
         }
     }
 
@@ -307,10 +332,6 @@ impl Group {
             .map(|record| record.address)
             .collect()
     }
-}
-
-fn contains(sorted: &[Ipv4Addr], source: Ipv4Addr) -> bool {
-    sorted.binary_search(&source).is_ok()
 }
 
 #[cfg(test)]

@@ -7,12 +7,16 @@ use std::time::Duration;
 use ipnet::Ipv4Net;
 
 use super::admission::Admission;
-
+use super::common::Common;
 use super::group::Group;
+use super::limits::HighWater;
 use super::membership::older_record;
 use super::querier::Role;
 use super::timers::{Deadlines, Timer};
-use super::{Counter, Counters, IfIndex, Instant, InterfaceParams, Output};
+use super::{
+    Counter, Counters, Event, EventKind, Host, IfIndex, Instant, InterfaceParams, InterfacePolicy,
+    Output,
+};
 use crate::wire::{self, Query, Received, RecordType, Repr, Version};
 
 /// One interface: its parameters, the querier's role, its groups and its counters.
@@ -24,13 +28,24 @@ pub struct Interface {
     /// Never empty.
     pub(super) addresses: Vec<Ipv4Net>,
     pub(super) alt_subnets: Vec<Ipv4Net>,
+    pub(super) policy: InterfacePolicy,
     pub(super) role: Role,
     pub(super) last_general_query: Option<Instant>,
+    /// When the specific queries that run now are done, and their answers are in.
+    pub(super) asking_until: Instant,
     /// The deadline of `role` that is armed in the router's `Deadlines`.
     pub(super) role_armed: Option<Instant>,
     pub(super) groups: BTreeMap<Ipv4Addr, Group>,
-    /// Sources of all groups together.
+    pub(super) groups_water: HighWater,
+    /// Sources of all groups together, static ones included.
     pub(super) source_count: usize,
+    pub(super) sources_water: HighWater,
+    /// Tracked hosts of all groups together.
+    pub(super) host_count: usize,
+    /// From when on every member that reports is known, where hosts are tracked.
+    pub(super) hosts_known_at: Instant,
+    /// Holds the reception of a group while it changes: kept, so that a report allocates nothing.
+    pub(super) scratch: Vec<Ipv4Addr>,
     pub(super) counters: Counters,
 }
 
@@ -47,6 +62,7 @@ pub struct Querier {
 pub(super) struct Context<'a> {
     pub(super) now: Instant,
     pub(super) interface: IfIndex,
+    pub(super) common: &'a mut Common,
     pub(super) deadlines: &'a mut Deadlines,
     pub(super) outputs: &'a mut VecDeque<Output>,
 }
@@ -57,6 +73,13 @@ impl Context<'_> {
             interface: self.interface,
             group,
         });
+    }
+
+    pub(super) fn event(&mut self, kind: EventKind) {
+        self.outputs.push_back(Output::Event(Event {
+            interface: self.interface,
+            kind,
+        }));
     }
 }
 
@@ -100,6 +123,20 @@ impl Interface {
         self.groups.len()
     }
 
+    /// True when this router forwards onto the link: it is the querier (RFC 4605 section 4.2), or forwards also when it
+    /// is not.
+    #[must_use]
+    pub const fn forwards(&self) -> bool {
+        self.is_querier() || self.policy.forward_as_non_querier
+    }
+
+    /// The hosts heard of a group, ordered by address; none where hosts are not tracked (`prompt_leave.tracked`). One
+    /// that falls silent is forgotten with the first General Query after a Group Membership Interval.
+    pub fn hosts(&self, group: Ipv4Addr) -> impl Iterator<Item = Host> {
+        let group = self.groups.get(&group);
+        group.into_iter().flat_map(|group| group.hosts.iter())
+    }
+
     /// What happened here.
     #[must_use]
     pub const fn counters(&self) -> &Counters {
@@ -112,6 +149,7 @@ impl Interface {
         params: InterfaceParams,
         addresses: Vec<Ipv4Net>,
         alt_subnets: Vec<Ipv4Net>,
+        policy: InterfacePolicy,
     ) -> Self {
         let mut interface = Self {
             role: Role::starting(cx.now, &params),
@@ -119,13 +157,22 @@ impl Interface {
             params,
             addresses,
             alt_subnets,
+            policy,
             last_general_query: None,
+            asking_until: Instant::START,
             role_armed: None,
             groups: BTreeMap::new(),
+            groups_water: HighWater::default(),
             source_count: 0,
+            sources_water: HighWater::default(),
+            host_count: 0,
+            hosts_known_at: Instant::START,
+            scratch: Vec::new(),
             counters: Counters::default(),
         };
+        interface.hosts_unknown(cx);
         interface.send_general_query(cx);
+        interface.enforce(cx);
         interface
     }
 
@@ -133,10 +180,15 @@ impl Interface {
     pub(super) fn stop(mut self, cx: &mut Context<'_>) {
         cx.deadlines
             .set(Timer::Querier(cx.interface), &mut self.role_armed, None);
+        cx.common.groups -= self.groups.len();
+        cx.common.sources -= self.source_count;
         for (address, mut group) in self.groups {
             cx.deadlines
                 .set(Timer::Group(cx.interface, address), &mut group.armed, None);
             cx.membership_changed(address);
+            if !group.is_empty() {
+                cx.event(EventKind::Left { group: address });
+            }
         }
     }
 
@@ -146,7 +198,7 @@ impl Interface {
             Err(error) => return self.counters.count(error.into()),
         };
         self.counters.count(Counter::received(&received.message));
-        if let Err(refusal) = self.admission().judge(&received) {
+        if let Err(refusal) = self.admission().judge(&mut cx.common.lists, &received) {
             return self.counters.count(refusal);
         }
         let source = received.source;
@@ -155,7 +207,7 @@ impl Interface {
                 self.general_query(cx, source, &query);
             }
             Repr::Query(query) => self.specific_query(cx, &query),
-            // A report of IGMPv1 or IGMPv2 means IS_EX({}) (RFC 9776 section 7.3.2).
+            // What these mean in version 3: IS_EX({}), IS_EX({}) and TO_IN({}) (RFC 9776 section 7.3.2).
             Repr::ReportV1 { group } => {
                 self.record(
                     cx,
@@ -172,7 +224,14 @@ impl Interface {
                     older_record(RecordType::ModeIsExclude, group),
                 );
             }
-            Repr::Leave { group } => self.leave(cx, source, group),
+            Repr::Leave { group } => {
+                self.record(
+                    cx,
+                    source,
+                    Version::V2,
+                    older_record(RecordType::ChangeToInclude, group),
+                );
+            }
             Repr::ReportV3(records) => {
                 for record in records {
                     self.record(cx, source, Version::V3, record);
@@ -190,6 +249,7 @@ impl Interface {
             version: self.params.version,
             addresses: &self.addresses,
             alt_subnets: &self.alt_subnets,
+            policy: &self.policy,
         }
     }
 

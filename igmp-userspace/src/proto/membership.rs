@@ -1,5 +1,6 @@
 //! What reports, leaves and specific queries do to the groups of an interface.
 
+use std::borrow::Cow;
 use std::net::Ipv4Addr;
 
 use super::compat;
@@ -7,27 +8,16 @@ use super::group::{Group, Queries, expresses_interest};
 use super::interface::{Context, Interface};
 use super::specific_query::SpecificQuery;
 use super::timers::Timer;
-use super::{Counter, FilterMode, InterfaceParams};
+use super::{Counter, EventKind, Instant, InterfaceParams};
 use crate::wire::{GroupRecord, Query, RecordType, Version};
 
-/// Groups an interface holds; reports for more are refused.
-pub(super) const MAX_GROUPS: usize = 65_536;
 /// Sources a group holds; more are refused.
 pub(super) const MAX_SOURCES_PER_GROUP: usize = 1_024;
-/// Sources all groups of an interface hold together: bounds what a flood of reports can cost to a few MiB.
-pub(super) const MAX_SOURCES: usize = 131_072;
+/// Hosts tracked for all groups of an interface together: bounds what a flood of reports from forged addresses can cost
+/// to a few MiB.
+pub(super) const MAX_TRACKED_HOSTS: usize = 131_072;
 
 impl Interface {
-    /// A Leave means TO_IN({}) (section 7.3.2), and only the querier acts on it (RFC 2236 section 3).
-    pub(super) fn leave(&mut self, cx: &mut Context<'_>, host: Ipv4Addr, group: Ipv4Addr) {
-        if self.is_querier() {
-            let record = older_record(RecordType::ChangeToInclude, group);
-            self.record(cx, host, Version::V2, record);
-        } else {
-            self.counters.count(Counter::NotQuerier);
-        }
-    }
-
     /// One group record of a message of `version`, or what a message of an older version stands for.
     pub(super) fn record(
         &mut self,
@@ -36,22 +26,42 @@ impl Interface {
         version: Version,
         record: GroupRecord,
     ) {
+        let is_leave =
+            record.record_type == RecordType::ChangeToInclude && record.sources.is_empty();
+        if is_leave && !self.leave(cx, reporter, version, record.group) {
+            return;
+        }
+        if let Some(record) = self.screen(cx, version, record) {
+            self.apply(cx, reporter, version, &record);
+        }
+    }
+
+    fn apply(
+        &mut self,
+        cx: &mut Context<'_>,
+        reporter: Ipv4Addr,
+        version: Version,
+        record: &GroupRecord,
+    ) {
         let GroupRecord {
             record_type,
             group: address,
-            sources,
-        } = record;
-        let interest = expresses_interest(record_type, &sources);
+            ref sources,
+        } = *record;
+        let interest = expresses_interest(record_type, sources);
         if !self.groups.contains_key(&address) {
             if !interest {
                 return; // INCLUDE({}) stays INCLUDE({}), and there is nobody to ask
             }
-            if self.groups.len() >= MAX_GROUPS {
-                return self.counters.count(Counter::GroupLimit);
+            if self.group_limit_reached(cx) {
+                return;
             }
         }
         let (now, is_querier) = (cx.now, self.is_querier());
-        let spare = MAX_SOURCES.saturating_sub(self.source_count);
+        let spare = self.spare_sources(cx);
+        let tracks_hosts = self.tracks_hosts();
+        let has_room = self.host_count < MAX_TRACKED_HOSTS;
+        let mut untracked = false;
         let mut ignored = false;
         let mut refused = 0;
         self.change_group(cx, address, |group, params| {
@@ -63,15 +73,18 @@ impl Interface {
                 if params.version < Version::V3 {
                     group.stop_queries(); // RFC 2236 section 7; it has no S flag to go on asking with
                 }
+                if tracks_hosts {
+                    untracked = !group.hosts.heard(now, reporter, record_type, has_room);
+                }
             }
             let Some((record_type, sources)) =
-                compat::in_mode(group.compatibility(), record_type, &sources)
+                compat::in_mode(group.compatibility(), record_type, sources)
             else {
                 ignored = true;
                 return Vec::new();
             };
-            let (sources, left_out) = within_limits(group, record_type, sources, spare);
-            refused = left_out;
+            let sources = within_limits(group, record_type, sources, spare);
+            refused = record.sources.len() - sources.len();
             let gmi = now + params.group_membership_interval();
             let queries = group.apply(record_type, &sources, gmi);
             // Only the querier asks (section 6.6.2); the others lower their timers when they hear it ask.
@@ -87,7 +100,35 @@ impl Interface {
         if ignored {
             self.counters.count(Counter::OlderHostPresent);
         }
-        self.counters.add(Counter::SourceLimit, refused);
+        if untracked {
+            self.counters.count(Counter::HostLimit);
+            self.hosts_unknown(cx);
+        }
+        self.counters.add(Counter::SourceLimit, refused as u64);
+    }
+
+    /// Hosts are tracked from now on, or one may have been missed: until every host has had to report again, a leave
+    /// may not be the last member's.
+    pub(super) fn hosts_unknown(&mut self, cx: &Context<'_>) {
+        self.hosts_known_at = cx.now + self.params.group_membership_interval();
+    }
+
+    pub(super) fn tracks_hosts(&self) -> bool {
+        let prompt_leave = self.policy.prompt_leave.as_ref();
+        prompt_leave.is_some_and(|prompt_leave| prompt_leave.tracked)
+    }
+
+    /// Once a query round: hosts that were switched off never leave.
+    pub(super) fn forget_silent_hosts(&mut self, now: Instant) {
+        if self.host_count == 0 {
+            return;
+        }
+        let since = now - self.params.group_membership_interval();
+        self.host_count = 0;
+        for group in self.groups.values_mut() {
+            group.hosts.forget_silent(since);
+            self.host_count += group.hosts.len();
+        }
     }
 
     /// A Group-Specific or Group-and-Source-Specific Query of another router (section 6.6.1).
@@ -95,7 +136,7 @@ impl Interface {
         if self.is_querier() {
             return self.counters.count(Counter::QueryWhileQuerier);
         }
-        self.adopt(query);
+        self.adopt(query.robustness, query.query_interval);
         if query.suppress_router_side_processing || !self.groups.contains_key(&query.group) {
             return;
         }
@@ -115,38 +156,69 @@ impl Interface {
 
     /// Changes the state of a group, created when it is not there and deleted when nothing is left of it; tells what
     /// that means for forwarding, sends the queries that `change` returns, and arms the group's deadline.
-    fn change_group(
+    pub(super) fn change_group(
         &mut self,
         cx: &mut Context<'_>,
         address: Ipv4Addr,
         change: impl FnOnce(&mut Group, &InterfaceParams) -> Vec<SpecificQuery>,
     ) {
+        let groups_before = self.groups.len();
         let group = self
             .groups
             .entry(address)
             .or_insert_with(|| Group::new(cx.now));
-        let before = reception(group);
-        let sources_before = group.sources.len();
-        let queries = change(group, &self.params);
-        let changed = reception(group) != before;
-        self.source_count = self.source_count - sources_before + group.sources.len();
+        let had_members = !group.is_empty();
+        let hosts_before = group.hosts.len();
+        let sources_before = group.source_count();
+        let mode_before = group.filter_mode();
+        self.scratch.clear();
+        self.scratch.extend(group.reception().sources());
 
-        let is_empty = group.is_empty();
-        let deadline = if is_empty {
-            None
-        } else {
+        let queries = change(group, &self.params);
+
+        let has_members = !group.is_empty();
+        if !has_members {
+            group.forget_members();
+        }
+        let reception = group.reception();
+        let changed = reception.filter_mode != mode_before
+            || !reception.sources().eq(self.scratch.iter().copied());
+        let sources = group.source_count();
+        self.host_count = self.host_count - hosts_before + group.hosts.len();
+        self.source_count = self.source_count - sources_before + sources;
+        cx.common.sources = cx.common.sources - sources_before + sources;
+        if !queries.is_empty() {
+            let done = group.asking_until(cx.now, &self.params);
+            self.asking_until = self.asking_until.max(done);
+        }
+        let deadline = if has_members {
             group.next_deadline()
+        } else {
+            None
         };
         cx.deadlines.set(
             Timer::Group(cx.interface, address),
             &mut group.armed,
             deadline,
         );
-        if is_empty {
+        let reporter = group.last_reporter;
+        if !has_members && !group.is_static() {
             self.groups.remove(&address);
         }
+        cx.common.groups = cx.common.groups - groups_before + self.groups.len();
         if changed {
             cx.membership_changed(address);
+        }
+        match (had_members, has_members) {
+            (false, true) => cx.event(EventKind::Joined {
+                group: address,
+                host: reporter.unwrap_or(Ipv4Addr::UNSPECIFIED),
+            }),
+            (true, false) => cx.event(EventKind::Left { group: address }),
+            (true, true) | (false, false) => {}
+        }
+        if (sources, self.groups.len()) != (sources_before, groups_before) {
+            self.check_limits(cx);
         }
         for SpecificQuery { suppress, sources } in queries {
             let counter = if sources.is_empty() {
@@ -186,11 +258,6 @@ pub(super) const fn older_record(record_type: RecordType, group: Ipv4Addr) -> Gr
     }
 }
 
-/// What decides about forwarding, to be compared.
-fn reception(group: &Group) -> (FilterMode, Vec<Ipv4Addr>) {
-    (group.filter_mode, group.reception().sources().collect())
-}
-
 /// Group-and-Source-Specific Queries exist in version 3 only: an interface set to an older version while groups still
 /// have sources lets their timers run out.
 fn without_sources_before_v3(params: &InterfaceParams, queries: Queries) -> Queries {
@@ -204,39 +271,38 @@ fn without_sources_before_v3(params: &InterfaceParams, queries: Queries) -> Quer
     }
 }
 
-/// The sources of a record, sorted, each once, without those beyond the limits; and how many were left out.
+/// The sources of a record (sorted, each once) without those beyond the limits.
 ///
 /// Leaving a source out is safe whatever the record: a newcomer is not forwarded (INCLUDE), or not blocked (EXCLUDE).
-fn within_limits(
+fn within_limits<'a>(
     group: &Group,
     record_type: RecordType,
-    sources: &[Ipv4Addr],
+    sources: &'a [Ipv4Addr],
     spare: usize,
-) -> (Vec<Ipv4Addr>, u64) {
-    let mut sources = sources.to_vec();
-    sources.sort_unstable();
-    sources.dedup();
+) -> Cow<'a, [Ipv4Addr]> {
     let held = group.sources.len();
-    let mut room = MAX_SOURCES_PER_GROUP.min(held + spare);
-    let before = sources.len();
+    let room = MAX_SOURCES_PER_GROUP.min(held + spare);
     if matches!(
         record_type,
         RecordType::ModeIsExclude | RecordType::ChangeToExclude
     ) {
-        sources.truncate(room); // these replace the list
-    } else {
-        room = room.saturating_sub(held);
-        sources.retain(|&source| {
-            if group.sources.get(source).is_some() {
-                return true;
-            }
-            let fits = room > 0;
-            room = room.saturating_sub(1);
-            fits
-        });
+        return Cow::Borrowed(&sources[..room.min(sources.len())]); // these replace the list
     }
-    let left_out = before - sources.len();
-    (sources, left_out as u64)
+    let mut room = room.saturating_sub(held);
+    let is_new = |source: &Ipv4Addr| group.sources.get(*source).is_none();
+    if sources.len() <= room || sources.iter().filter(|source| is_new(source)).count() <= room {
+        return Cow::Borrowed(sources);
+    }
+    let mut sources = sources.to_vec();
+    sources.retain(|source| {
+        if !is_new(source) {
+            return true;
+        }
+        let fits = room > 0;
+        room = room.saturating_sub(1);
+        fits
+    });
+    Cow::Owned(sources)
 }
 
 #[cfg(test)]

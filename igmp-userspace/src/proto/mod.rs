@@ -4,19 +4,29 @@
 //! [`Router::poll_output`]; the caller sleeps until [`Router::poll_timeout`]. After each call that changes state the
 //! caller drains the outputs to `None`.
 
+mod acl;
 mod admission;
+mod common;
 mod compat;
 mod counters;
+mod enforce;
+mod event;
 mod group;
 mod interface;
+mod leave;
+mod limits;
 mod membership;
 mod params;
+mod policy;
 mod querier;
+mod reception;
 mod router;
+mod screening;
 mod sources;
 mod specific_query;
 mod time;
 mod timers;
+mod tracking;
 
 #[cfg(test)]
 mod model_tests;
@@ -27,12 +37,17 @@ mod scenario_tests;
 #[cfg(test)]
 mod sim;
 
+pub use acl::AclHits;
 pub use counters::{Counter, Counters};
-pub use group::{Group, Reception, Source};
+pub use event::{Event, EventKind, IgnoreCause, LeaveDecision, PromptCause, QueryCause};
+pub use group::Group;
 pub use interface::{Interface, Querier};
 pub use params::InterfaceParams;
+pub use policy::{Acl, AclRef, Action, InterfacePolicy, Policy, PromptLeave, Rule};
+pub use reception::{Reception, Source};
 pub use router::Router;
 pub use time::Instant;
+pub use tracking::Host;
 
 use std::net::Ipv4Addr;
 
@@ -56,7 +71,7 @@ pub enum FilterMode {
 /// What happened in the world.
 #[derive(Clone, Debug)]
 pub enum Input {
-    /// A downstream interface is up and has an address; sent again when its addresses or parameters change.
+    /// A downstream interface is up and has an address; sent again when anything of it changes.
     /// The first one starts the querier (startup queries at once); a later one keeps the memberships.
     InterfaceReady {
         /// Which one.
@@ -65,8 +80,11 @@ pub enum Input {
         params: InterfaceParams,
         /// Its addresses with prefix lengths, primary first; never empty. Queries come from the first.
         addresses: Vec<Ipv4Net>,
-        /// Sources accepted beyond `addresses` (`alt_subnets`).
+        /// Hosts accepted beyond `addresses` (`alt_subnets`).
         alt_subnets: Vec<Ipv4Net>,
+        /// What is allowed there. A changed one applies at once to what is there already, but evicts nobody for a
+        /// lower limit.
+        policy: InterfacePolicy,
     },
     /// A downstream interface went down, lost its address or was deleted: its state is cleared.
     InterfaceGone {
@@ -80,6 +98,9 @@ pub enum Input {
         /// The message, or why it is not one.
         packet: Result<wire::Received, wire::Error>,
     },
+    /// What holds for all interfaces is this from now on, also for what is there already; before the first one it is
+    /// [`Policy::default`].
+    Policy(Policy),
     /// Messages were lost between the kernel and us: ask again on every interface so that state heals.
     MessagesLost,
 }
@@ -106,4 +127,6 @@ pub enum Output {
         /// Which group.
         group: Ipv4Addr,
     },
+    /// Something to tell.
+    Event(Event),
 }

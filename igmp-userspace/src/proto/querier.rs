@@ -1,13 +1,15 @@
 //! General Queries and the election of the querier (RFC 9776 section 6.6.2, RFC 2236 sections 3 and 7).
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use ipnet::Ipv4Net;
 
+use super::acl::Question;
 use super::group::Group;
-use super::interface::{Context, Interface};
+use super::interface::{Context, Interface, Querier};
 use super::timers::Timer;
-use super::{Counter, Instant, InterfaceParams};
+use super::{AclRef, Counter, EventKind, Instant, InterfaceParams};
 use crate::wire::Query;
 
 /// What this router is on the link.
@@ -19,17 +21,32 @@ use crate::wire::Query;
 ///     +--------------------------------------------------+
 ///        Other Querier Present ends, or our own address becomes the lower one: a General Query at once
 /// ```
+///
+/// A querier that is asking for groups or sources finishes that first (RFC 2236 section 3): the lower address has not
+/// asked, and would not. It finishes what runs when the lower address is first heard, and nothing begun later: on a
+/// link where somebody leaves all the time there would be two queriers for ever.
 #[derive(Debug)]
 pub(super) enum Role {
     Querier {
         next_query: Instant,
         /// How many of the following queries come at the Startup Query Interval.
         startup_queries_left: u8,
+        /// A lower address, and when it takes over.
+        heir: Option<(Claim, Instant)>,
     },
     NonQuerier {
         querier: Ipv4Addr,
         other_querier_present: Instant,
     },
+}
+
+/// The General Query of a lower address.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Claim {
+    querier: Ipv4Addr,
+    heard: Instant,
+    robustness: u8,
+    query_interval: Duration,
 }
 
 impl Role {
@@ -38,12 +55,15 @@ impl Role {
         Self::Querier {
             next_query: now,
             startup_queries_left: params.startup_query_count() - 1,
+            heir: None,
         }
     }
 
-    const fn deadline(&self) -> Instant {
+    fn deadline(&self) -> Instant {
         match *self {
-            Self::Querier { next_query, .. } => next_query,
+            Self::Querier {
+                next_query, heir, ..
+            } => heir.map_or(next_query, |(_, takes_over)| takes_over.min(next_query)),
             Self::NonQuerier {
                 other_querier_present,
                 ..
@@ -69,25 +89,35 @@ impl Interface {
         self.configured = params;
         self.addresses = addresses;
         self.alt_subnets = alt_subnets;
+        let was_querier = self.is_querier();
+        self.check_querier(cx);
+        if changes_queries {
+            // The elected querier's values come back with its next query.
+            self.params = self.configured.clone();
+            if was_querier {
+                self.send_general_query(cx);
+            }
+        }
+    }
+
+    /// Addresses or policy changed: is the elected querier, or the one that is to take over, still the one?
+    pub(super) fn check_querier(&mut self, cx: &mut Context<'_>) {
+        let is_lower = |other: Ipv4Addr| {
+            let review = |list: &AclRef| cx.common.lists.review(list, Question::speaker(other));
+            other < self.address() && self.admission().accepts_querier(other, review)
+        };
         match self.role {
-            Role::Querier { .. } => {
-                self.params = self.configured.clone();
-                if changes_queries {
-                    self.send_general_query(cx);
+            Role::NonQuerier { querier, .. } if !is_lower(querier) => self.become_querier(cx),
+            Role::Querier {
+                heir: Some((claim, _)),
+                ..
+            } if !is_lower(claim.querier) => {
+                if let Role::Querier { heir, .. } = &mut self.role {
+                    *heir = None;
                 }
+                self.arm_role(cx);
             }
-            // The election is decided anew: our address is the lower one now, or the other's is off the link.
-            Role::NonQuerier { querier, .. }
-                if self.address() <= querier || !self.admission().is_local(querier) =>
-            {
-                self.become_querier(cx);
-            }
-            Role::NonQuerier { .. } => {
-                // The elected querier's values come back with its next query.
-                if changes_queries {
-                    self.params = self.configured.clone();
-                }
-            }
+            Role::Querier { .. } | Role::NonQuerier { .. } => {}
         }
     }
 
@@ -95,6 +125,10 @@ impl Interface {
     pub(super) fn role_timeout(&mut self, cx: &mut Context<'_>) {
         self.role_armed = None;
         match self.role {
+            Role::Querier {
+                heir: Some((claim, takes_over)),
+                ..
+            } if takes_over <= cx.now => self.yield_to(cx, claim),
             Role::Querier { .. } => self.send_general_query(cx),
             Role::NonQuerier { .. } => self.become_querier(cx),
         }
@@ -102,6 +136,7 @@ impl Interface {
 
     /// Reports were lost: the querier asks again, at once but not more often than hosts have time to answer.
     pub(super) fn messages_lost(&mut self, cx: &mut Context<'_>) {
+        self.hosts_unknown(cx);
         let response_time = self.params.query_response_interval;
         let earliest = self
             .last_general_query
@@ -121,31 +156,48 @@ impl Interface {
         if source >= self.address() {
             return;
         }
-        let was_querier = self.is_querier();
-        self.adopt(query);
-        self.role = Role::NonQuerier {
+        let claim = Claim {
             querier: source,
-            other_querier_present: cx.now + self.params.other_querier_present_interval(),
+            heard: cx.now,
+            robustness: query.robustness,
+            query_interval: query.query_interval,
+        };
+        if let Role::Querier { heir, .. } = &mut self.role {
+            let takes_over = heir.map_or(self.asking_until, |(_, takes_over)| takes_over);
+            if takes_over > cx.now {
+                *heir = Some((claim, takes_over));
+                return self.arm_role(cx);
+            }
+        } else {
+            self.forget_silent_hosts(cx.now); // one of their queries is as good as one of ours
+        }
+        self.yield_to(cx, claim);
+    }
+
+    fn yield_to(&mut self, cx: &mut Context<'_>, claim: Claim) {
+        let before = self.querier();
+        self.adopt(claim.robustness, claim.query_interval);
+        self.role = Role::NonQuerier {
+            querier: claim.querier,
+            other_querier_present: claim.heard + self.params.other_querier_present_interval(),
         };
         self.arm_role(cx);
-        if was_querier {
-            self.role_changed(cx);
-        }
+        self.querier_changed(cx, before);
     }
 
     /// Sections 4.1.6 and 4.1.7: a router that is not the querier uses the querier's Robustness Variable and Query
     /// Interval; where the query says none, our own configured ones.
-    pub(super) fn adopt(&mut self, query: &Query) {
+    pub(super) fn adopt(&mut self, robustness: u8, query_interval: Duration) {
         let configured = &self.configured;
-        self.params.robustness = if query.robustness == 0 {
+        self.params.robustness = if robustness == 0 {
             configured.robustness
         } else {
-            query.robustness
+            robustness
         };
-        self.params.query_interval = if query.query_interval.is_zero() {
+        self.params.query_interval = if query_interval.is_zero() {
             configured.query_interval
         } else {
-            query.query_interval
+            query_interval
         };
     }
 
@@ -153,6 +205,7 @@ impl Interface {
         if let Role::Querier {
             next_query,
             startup_queries_left,
+            ..
         } = &mut self.role
         {
             let interval = if *startup_queries_left > 0 {
@@ -164,6 +217,7 @@ impl Interface {
             *next_query = cx.now + interval;
         }
         self.last_general_query = Some(cx.now);
+        self.forget_silent_hosts(cx.now);
         self.arm_role(cx);
         let time = self.params.query_response_interval;
         self.send_query(
@@ -177,19 +231,54 @@ impl Interface {
     }
 
     fn become_querier(&mut self, cx: &mut Context<'_>) {
+        let before = self.querier();
         self.params = self.configured.clone();
         self.role = Role::Querier {
             next_query: cx.now,
             startup_queries_left: 0,
+            heir: None,
         };
         self.send_general_query(cx);
-        self.role_changed(cx);
+        self.querier_changed(cx, before);
     }
 
-    /// Only the querier of a link forwards to it (RFC 4605 section 4.2), so every group's flows are looked at again.
-    fn role_changed(&mut self, cx: &mut Context<'_>) {
+    fn querier_changed(&mut self, cx: &mut Context<'_>, before: Querier) {
+        let Querier { address, is_self } = self.querier();
+        if (address, is_self) != (before.address, before.is_self) {
+            cx.event(EventKind::QuerierChanged {
+                querier: address,
+                is_self,
+            });
+        }
+        if is_self != before.is_self {
+            self.forwarding_changed(cx);
+        }
+    }
+
+    /// Whether this router forwards onto the link is decided anew, so every group's flows are looked at again.
+    pub(super) fn forwarding_changed(&mut self, cx: &mut Context<'_>) {
         for &group in self.groups.keys() {
             cx.membership_changed(group);
+        }
+    }
+
+    /// After a stall of the whole process nobody's reports may have been received: memberships that ran out meanwhile,
+    /// or are about to, last until the hosts have been asked once more.
+    pub(super) fn after_stall(&mut self, cx: &mut Context<'_>) {
+        let mut answered = self.params.query_response_interval.saturating_mul(2);
+        if self.is_querier() {
+            self.send_general_query(cx);
+        } else {
+            answered = answered.saturating_add(self.params.query_interval);
+        }
+        self.hosts_unknown(cx);
+        let earliest = cx.now + answered;
+        let groups: Vec<Ipv4Addr> = self.groups.keys().copied().collect();
+        for address in groups {
+            self.change_group(cx, address, |group, _| {
+                group.postpone(earliest);
+                Vec::new()
+            });
         }
     }
 

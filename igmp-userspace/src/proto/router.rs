@@ -1,10 +1,12 @@
 //! The router: inputs to interfaces, outputs and deadlines of all of them.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
+use super::common::Common;
 use super::interface::{Context, Interface};
 use super::timers::{Deadlines, Timer};
-use super::{IfIndex, Input, Instant, Output};
+use super::{AclHits, IfIndex, Input, Instant, Output};
 
 /// The IGMP router of all downstream interfaces.
 ///
@@ -15,9 +17,14 @@ use super::{IfIndex, Input, Instant, Output};
 #[derive(Debug, Default)]
 pub struct Router {
     interfaces: BTreeMap<IfIndex, Interface>,
+    common: Common,
     deadlines: Deadlines,
     outputs: VecDeque<Output>,
 }
+
+/// How late a timeout may be before it is a stall: the host was suspended or the process stopped, and reports may never
+/// have been received. It is as long as hosts have to answer a query by default.
+const STALL: Duration = Duration::from_secs(10);
 
 impl Router {
     /// A router without interfaces.
@@ -34,17 +41,19 @@ impl Router {
                 params,
                 addresses,
                 alt_subnets,
+                policy,
             } => {
                 if addresses.is_empty() {
                     return self.remove(now, index);
                 }
                 let (interfaces, mut cx) = self.split(now, index);
                 if let Some(interface) = interfaces.get_mut(&index) {
+                    interface.set_policy(&mut cx, policy);
                     interface.reconfigure(&mut cx, params, addresses, alt_subnets);
                 } else {
                     interfaces.insert(
                         index,
-                        Interface::start(&mut cx, params, addresses, alt_subnets),
+                        Interface::start(&mut cx, params, addresses, alt_subnets, policy),
                     );
                 }
             }
@@ -58,26 +67,21 @@ impl Router {
                     interface.receive(&mut cx, packet);
                 }
             }
-            Input::MessagesLost => {
-                let Self {
-                    interfaces,
-                    deadlines,
-                    outputs,
-                } = self;
-                for (&interface, state) in interfaces {
-                    state.messages_lost(&mut Context {
-                        now,
-                        interface,
-                        deadlines,
-                        outputs,
-                    });
-                }
+            Input::Policy(policy) => {
+                self.common.replace_policy(policy);
+                self.each(now, Interface::enforce);
             }
+            Input::MessagesLost => self.each(now, Interface::messages_lost),
         }
     }
 
     /// Everything whose time has come at `now` happens, each at most once.
+    ///
+    /// When that comes far too late, memberships are asked for before they expire.
     pub fn handle_timeout(&mut self, now: Instant) {
+        if self.deadlines.next().is_some_and(|due| due + STALL < now) {
+            self.each(now, Interface::after_stall);
+        }
         for timer in self.deadlines.take_due(now) {
             let (Timer::Querier(index) | Timer::Group(index, _)) = timer;
             let (interfaces, mut cx) = self.split(now, index);
@@ -116,6 +120,31 @@ impl Router {
             .map(|(&index, interface)| (index, interface))
     }
 
+    /// Hits of the access list at this place of [`Policy::acls`](super::Policy::acls).
+    #[must_use]
+    pub fn acl_hits(&self, acl: usize) -> Option<&AclHits> {
+        self.common.lists.hits(acl)
+    }
+
+    fn each(&mut self, now: Instant, act: impl Fn(&mut Interface, &mut Context<'_>)) {
+        let Self {
+            interfaces,
+            common,
+            deadlines,
+            outputs,
+        } = self;
+        for (&interface, state) in interfaces {
+            let mut cx = Context {
+                now,
+                interface,
+                common,
+                deadlines,
+                outputs,
+            };
+            act(state, &mut cx);
+        }
+    }
+
     fn remove(&mut self, now: Instant, index: IfIndex) {
         let (interfaces, mut cx) = self.split(now, index);
         if let Some(interface) = interfaces.remove(&index) {
@@ -130,6 +159,7 @@ impl Router {
     ) -> (&mut BTreeMap<IfIndex, Interface>, Context<'_>) {
         let Self {
             interfaces,
+            common,
             deadlines,
             outputs,
         } = self;
@@ -138,6 +168,7 @@ impl Router {
             Context {
                 now,
                 interface,
+                common,
                 deadlines,
                 outputs,
             },

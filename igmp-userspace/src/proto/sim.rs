@@ -5,16 +5,21 @@
 //! sim.expects([changed("10s", G)]);
 //! ```
 //!
-//! [`Sim::expects`] compares the complete list of outputs since it was last asked: one too many fails too.
+//! [`Sim::expects`] compares the complete list of outputs since it was last asked: one too many fails too. Events are a
+//! list of their own, [`Sim::expects_events`].
 
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::{
-    Counter, FilterMode, IfIndex, Input, Instant, Interface, InterfaceParams, Output, Router,
+    Counter, FilterMode, IfIndex, Input, Instant, Interface, InterfaceParams, InterfacePolicy,
+    Output, Policy, Router,
 };
 use crate::wire::{self, GroupRecord, Query, Received, RecordType, Repr, Version};
+use text::{describe, name, tell};
+
+mod text;
 
 /// The interface of a [`Sim`].
 pub(super) const LAN: IfIndex = IfIndex(7);
@@ -73,7 +78,9 @@ pub(super) fn changed(at: &str, group: Ipv4Addr) -> String {
 pub(super) struct Sim {
     pub(super) router: Router,
     now: Instant,
+    policy: InterfacePolicy,
     seen: Vec<String>,
+    events: Vec<String>,
 }
 
 impl Sim {
@@ -82,7 +89,9 @@ impl Sim {
         Self {
             router: Router::new(),
             now: Instant::START,
+            policy: InterfacePolicy::default(),
             seen: Vec::new(),
+            events: Vec::new(),
         }
     }
 
@@ -90,6 +99,14 @@ impl Sim {
     pub(super) fn started(params: InterfaceParams) -> Self {
         let mut sim = Self::new();
         sim.ready(params, &["10.0.0.2/24"]);
+        sim.forget();
+        sim
+    }
+
+    /// `started` with default parameters and this policy.
+    pub(super) fn with_policy(policy: InterfacePolicy) -> Self {
+        let mut sim = Self::new();
+        sim.interface_policy(policy);
         sim.forget();
         sim
     }
@@ -146,7 +163,18 @@ impl Sim {
             params,
             addresses,
             alt_subnets: vec![],
+            policy: self.policy.clone(),
         });
+    }
+
+    /// The interface of [`Sim::started`] is sent again, with this policy.
+    pub(super) fn interface_policy(&mut self, policy: InterfacePolicy) {
+        self.policy = policy;
+        self.ready(InterfaceParams::default(), &["10.0.0.2/24"]);
+    }
+
+    pub(super) fn policy(&mut self, policy: Policy) {
+        self.input(Input::Policy(policy));
     }
 
     /// Who sends the next message.
@@ -155,6 +183,7 @@ impl Sim {
             sim: self,
             source: source.parse().unwrap(),
             destination: None,
+            router_alert: true,
         }
     }
 
@@ -177,18 +206,32 @@ impl Sim {
         assert_eq!(seen, expected, "\nseen: {seen:#?}\nexpected: {expected:#?}");
     }
 
+    /// What came out since `expects` was last called.
+    pub(super) fn seen(&self) -> &[String] {
+        &self.seen
+    }
+
     #[track_caller]
     pub(super) fn expects_nothing(&mut self) {
         self.expects::<&str>([]);
     }
 
+    /// `expects`, for the events.
+    #[track_caller]
+    pub(super) fn expects_events<T: AsRef<str>>(&mut self, expected: impl IntoIterator<Item = T>) {
+        let outputs = std::mem::replace(&mut self.seen, std::mem::take(&mut self.events));
+        self.expects(expected);
+        self.seen = outputs;
+    }
+
     /// Takes what came out for granted: another test asserts it.
     pub(super) fn forget(&mut self) {
         self.seen.clear();
+        self.events.clear();
     }
 
     /// The state of a group in one line: `INCLUDE a@270 b@300`, or `EXCLUDE@270 a@300 !b`: until when, and `!` for a
-    /// source that is blocked.
+    /// source that is blocked. What is static has no time, and the group says so at the end.
     pub(super) fn state(&self, group: Ipv4Addr) -> String {
         let Some(group) = self.interface().group(group) else {
             return "none".to_owned();
@@ -197,14 +240,19 @@ impl Sim {
         let mut text = match (group.filter_mode(), group.group_timer()) {
             (FilterMode::Include, None) => "INCLUDE".to_owned(),
             (FilterMode::Exclude, Some(timer)) => format!("EXCLUDE@{}", seconds(timer)),
+            (FilterMode::Exclude, None) if group.is_static() => "EXCLUDE".to_owned(),
             odd => panic!("{odd:?}: a group timer belongs to EXCLUDE mode alone"),
         };
         for source in group.sources() {
             let name = name(source.address);
-            match source.timer {
-                Some(timer) => write!(text, " {name}@{}", seconds(timer)).unwrap(),
-                None => write!(text, " !{name}").unwrap(),
+            match (source.timer, group.filter_mode()) {
+                (Some(timer), _) => write!(text, " {name}@{}", seconds(timer)).unwrap(),
+                (None, FilterMode::Include) => write!(text, " {name}").unwrap(),
+                (None, FilterMode::Exclude) => write!(text, " !{name}").unwrap(),
             }
+        }
+        if group.is_static() {
+            text += " static";
         }
         text
     }
@@ -212,7 +260,10 @@ impl Sim {
     fn drain(&mut self) {
         let at = self.now.since_start().as_secs_f64();
         while let Some(output) = self.router.poll_output() {
-            self.seen.push(format!("{at}s {}", describe(&output)));
+            match output {
+                Output::Event(event) => self.events.push(format!("{at}s {}", tell(&event))),
+                output => self.seen.push(format!("{at}s {}", describe(&output))),
+            }
         }
     }
 }
@@ -222,12 +273,18 @@ pub(super) struct Host<'a> {
     sim: &'a mut Sim,
     source: Ipv4Addr,
     destination: Option<Ipv4Addr>,
+    router_alert: bool,
 }
 
 impl Host<'_> {
     /// Sends to this address instead of the one the RFC says.
     pub(super) fn to(mut self, destination: &str) -> Self {
         self.destination = Some(destination.parse().unwrap());
+        self
+    }
+
+    pub(super) fn without_router_alert(mut self) -> Self {
+        self.router_alert = false;
         self
     }
 
@@ -273,7 +330,7 @@ impl Host<'_> {
         let received = Received {
             source: self.source,
             destination: self.destination.unwrap_or(destination),
-            router_alert: true,
+            router_alert: self.router_alert,
             message,
         };
         self.sim.input(Input::Received {
@@ -298,55 +355,5 @@ pub(super) fn query(version: Version, group: Ipv4Addr) -> Query {
         robustness: if is_v3 { 2 } else { 0 },
         query_interval: if is_v3 { 125.s() } else { 0.s() },
         sources: vec![],
-    }
-}
-
-fn describe(output: &Output) -> String {
-    match output {
-        Output::MembershipChanged { interface, group } => {
-            assert_eq!(*interface, LAN);
-            format!("changed {group}")
-        }
-        Output::Transmit {
-            interface,
-            source,
-            destination,
-            message,
-        } => {
-            assert_eq!(*interface, LAN);
-            let Repr::Query(query) = message else {
-                panic!("a router sends queries only: {message:?}")
-            };
-            let mut text = format!("{source} > {destination}: {:?} ", query.version).to_lowercase();
-            if query.group.is_unspecified() {
-                text += "general query";
-            } else {
-                write!(text, "query {}", query.group).unwrap();
-            }
-            for &source in &query.sources {
-                write!(text, " {}", name(source)).unwrap();
-            }
-            if query.suppress_router_side_processing {
-                text += " S";
-            }
-            write!(text, ", max {}s", query.max_response_time.as_secs_f64()).unwrap();
-            if query.version == Version::V3 {
-                let qqi = query.query_interval.as_secs_f64();
-                write!(text, ", qrv {}, qqi {qqi}s", query.robustness).unwrap();
-            } else {
-                assert_eq!(
-                    (query.robustness, query.query_interval),
-                    (0, Duration::ZERO)
-                );
-            }
-            text
-        }
-    }
-}
-
-fn name(source: Ipv4Addr) -> String {
-    match [A, B, C, D, E, F].iter().position(|&named| named == source) {
-        Some(index) => char::from(b"abcdef"[index]).to_string(),
-        None => source.to_string(),
     }
 }

@@ -45,6 +45,16 @@ impl Group {
         queries
     }
 
+    /// When the queries that run are all sent and the last can have been answered.
+    pub(super) fn asking_until(&self, now: Instant, params: &InterfaceParams) -> Instant {
+        let sources = self.sources.as_slice().iter();
+        let left = sources.map(|record| record.queries_left).max();
+        let left = left.unwrap_or_default().max(self.group_queries_left);
+        now + params
+            .last_member_query_interval
+            .saturating_mul(u32::from(left) + 1)
+    }
+
     /// Stops asking. Timers that were lowered stay lowered.
     pub(super) fn stop_queries(&mut self) {
         self.group_queries_left = 0;

@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use clap::CommandFactory;
 
 use super::*;
@@ -96,6 +98,38 @@ fn check_says_good_or_what_is_wrong() {
         &format!("igmpd --config {path} --check"),
         &format!("igmpd: {path}:2: unknown key speed; the keys here are control_socket, pin_path"),
     );
+}
+
+#[test]
+fn check_warns_of_what_is_hardly_meant() {
+    let (_directory, path) = file(&format!("{FILE}group_policy = 2000\n"));
+    assert_eq!(
+        parse_line(&format!("igmpd --config {path} --check")),
+        Err(Stop::done(format!(
+            "{path}: good; upstream none, downstream lan0\nwarning: group_policy of lan0: acl 2000 does not exist; \
+             hosts there may join nothing"
+        )))
+    );
+}
+
+#[test]
+fn a_reload_reads_the_file_again_under_the_same_flags() {
+    let (_directory, path) = file(FILE);
+    let start = parse_line(&format!(
+        "igmpd --config {path} --mode xdp-native --control-socket /c.sock --pin-path /p"
+    ))
+    .unwrap();
+    let again = start.file.as_ref().unwrap();
+    assert_eq!(again.path, Path::new(&path));
+    assert_eq!(again.read().unwrap(), start.config);
+
+    std::fs::write(&path, FILE.replace("lan0", "lan1")).unwrap();
+    let changed = again.read().unwrap();
+    assert_eq!(changed.interfaces[0].name, "lan1");
+    assert_eq!(changed.control_socket, Path::new("/c.sock"));
+
+    let by_flags = parse_line("igmpd --iface lan0").unwrap();
+    assert_eq!(by_flags.file, None);
 }
 
 #[test]

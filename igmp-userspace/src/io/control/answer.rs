@@ -27,12 +27,18 @@ pub(super) async fn write(
         Response::Groups(rows) => write_rows(client, "groups", rows, patience).await,
         Response::Flows(rows) => write_rows(client, "flows", rows, patience).await,
         Response::Counters(rows) => write_rows(client, "counters", rows, patience).await,
-        Response::Error(_) => {
-            let mut line = serde_json::to_vec(response)?;
-            line.push(b'\n');
-            write_piece(client, &mut line, patience).await
+        Response::Acl(rows) => write_rows(client, "acl", rows, patience).await,
+        Response::Config(_) | Response::Reload(_) | Response::Event(_) | Response::Error(_) => {
+            write_piece(client, &line(response)?, patience).await
         }
     }
+}
+
+/// `response` as one line of JSON.
+pub(super) fn line(response: &Response) -> io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(response)?;
+    line.push(b'\n');
+    Ok(line)
 }
 
 /// `{"name":[row,row]}`, as serde would write the variant.
@@ -49,20 +55,19 @@ async fn write_rows<T: Serialize>(
         }
         serde_json::to_writer(&mut piece, row)?;
         if piece.len() >= PIECE {
-            write_piece(client, &mut piece, patience).await?;
+            write_piece(client, &piece, patience).await?;
+            piece.clear();
             tokio::task::yield_now().await;
         }
     }
     piece.extend_from_slice(b"]}\n");
-    write_piece(client, &mut piece, patience).await
+    write_piece(client, &piece, patience).await
 }
 
 async fn write_piece(
     client: &mut (impl AsyncWrite + Unpin),
-    piece: &mut Vec<u8>,
+    piece: &[u8],
     patience: Duration,
 ) -> io::Result<()> {
-    time::timeout(patience, client.write_all(piece)).await??;
-    piece.clear();
-    Ok(())
+    time::timeout(patience, client.write_all(piece)).await?
 }

@@ -1,3 +1,5 @@
+mod events;
+
 use std::net::Ipv4Addr;
 use std::os::unix::net::UnixListener as StdListener;
 
@@ -14,6 +16,7 @@ const PATIENT: Limits = Limits {
     clients: 4,
     idle: NEVER,
     write: NEVER,
+    events: 4,
 };
 
 struct World {
@@ -72,6 +75,7 @@ fn groups(count: u32) -> Vec<Group> {
         last_reporter: Some(Ipv4Addr::new(192, 0, 2, 20)),
         uptime_ms: 1_000_000,
         is_static: false,
+        hosts: None,
     };
     (0..count).map(group).collect()
 }
@@ -241,6 +245,8 @@ async fn every_answer_is_the_json_of_its_type() {
         Response::Groups(groups(3)),
         Response::Flows(vec![flow]),
         Response::Counters(vec![counter.clone(), counter]),
+        Response::Acl(vec![]),
+        Response::Config(vec![toml::Table::new()]),
         Response::Error("why \"quoted\"".into()),
     ] {
         let mut written = Vec::new();

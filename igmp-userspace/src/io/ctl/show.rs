@@ -1,11 +1,14 @@
-//! Answers as tables.
+//! Answers for people: tables, and TOML where the answer is a configuration.
+
+mod acl;
 
 use std::io::{self, Write};
 use std::net::Ipv4Addr;
 
 use crate::api::{
-    Counter, Datapath, FilterMode, Flow, Group, Interface, InterfaceState, Path, Response,
+    Counter, Datapath, FilterMode, Flow, Group, Interface, InterfaceState, Path, Reload, Response,
 };
+use crate::config;
 
 use super::super::table::Align::{Left, Right};
 use super::super::table::Table;
@@ -13,21 +16,39 @@ use super::super::table::Table;
 /// Sources named in one cell; JSON has them all.
 const MOST_SOURCES: usize = 3;
 
-/// Writes the answer as a table. Counters at zero are left out unless `zeros`.
-pub(super) fn table(
+/// How much of an answer to show.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Detail {
+    /// Counters at zero too.
+    pub(super) zeros: bool,
+    /// The hosts of each group instead of the groups.
+    pub(super) hosts: bool,
+}
+
+/// Writes the answer.
+pub(super) fn text(
     out: &mut impl Write,
     response: &Response,
-    zeros: bool,
+    detail: Detail,
     bold: bool,
 ) -> io::Result<()> {
     match response {
         Response::Interfaces(rows) => interfaces(rows).write(out, bold),
+        Response::Groups(rows) if detail.hosts => hosts(rows).write(out, bold),
         Response::Groups(rows) => groups(rows).write(out, bold),
         Response::Flows(rows) => flows(rows).write(out, bold),
         Response::Counters(rows) => {
-            let shown = rows.iter().filter(|counter| zeros || counter.value > 0);
+            let shown = rows
+                .iter()
+                .filter(|counter| detail.zeros || counter.value > 0);
             counters(shown).write(out, bold)
         }
+        Response::Acl(rows) => acl::table(rows).write(out, bold),
+        Response::Config(configs) => configs
+            .iter()
+            .try_for_each(|table| write!(out, "{}", config::to_toml(table))),
+        Response::Reload(reload) => changes(out, reload),
+        Response::Event(event) => writeln!(out, "{}", event.kind),
         Response::Error(message) => writeln!(out, "{message}"),
     }
 }
@@ -88,14 +109,11 @@ fn groups(rows: &[Group]) -> Table<8> {
     ]);
     for row in rows {
         // The sources that make the filter: those let in, or those kept out. In EXCLUDE mode the source timer tells.
-        let (mode, filter): (_, Vec<Ipv4Addr>) = match row.filter_mode {
-            FilterMode::Include => (
-                "include",
-                row.sources.iter().map(|source| source.address).collect(),
-            ),
+        let filter: Vec<Ipv4Addr> = match row.filter_mode {
+            FilterMode::Include => row.sources.iter().map(|source| source.address).collect(),
             FilterMode::Exclude => {
                 let excluded = row.sources.iter().filter(|source| source.timer_ms == 0);
-                ("exclude", excluded.map(|source| source.address).collect())
+                excluded.map(|source| source.address).collect()
             }
         };
         // In INCLUDE mode the group lives as long as its last source (RFC 9776 section 6.2.2).
@@ -111,7 +129,7 @@ fn groups(rows: &[Group]) -> Table<8> {
         table.push([
             row.interface.clone(),
             row.group.to_string(),
-            mode.to_owned(),
+            mode(row.filter_mode).to_owned(),
             row.compatibility.to_string(),
             if row.is_static {
                 "static".to_owned()
@@ -124,6 +142,58 @@ fn groups(rows: &[Group]) -> Table<8> {
         ]);
     }
     table
+}
+
+fn hosts(rows: &[Group]) -> Table<5> {
+    let mut table = Table::new([
+        ("INTERFACE", Left),
+        ("GROUP", Left),
+        ("HOST", Left),
+        ("MODE", Left),
+        ("HEARD", Right),
+    ]);
+    for row in rows {
+        for host in row.hosts.iter().flatten() {
+            table.push([
+                row.interface.clone(),
+                row.group.to_string(),
+                host.address.to_string(),
+                mode(host.filter_mode).to_owned(),
+                time(host.last_heard_ms),
+            ]);
+        }
+    }
+    table
+}
+
+const fn mode(mode: FilterMode) -> &'static str {
+    match mode {
+        FilterMode::Include => "include",
+        FilterMode::Exclude => "exclude",
+    }
+}
+
+/// A line a difference, and what became of them.
+fn changes(out: &mut impl Write, reload: &Reload) -> io::Result<()> {
+    let Reload {
+        file,
+        applied,
+        changes,
+        warnings,
+    } = reload;
+    for change in changes {
+        writeln!(out, "{change}")?;
+    }
+    for warning in warnings {
+        writeln!(out, "warning: {warning}")?;
+    }
+    match (changes.len(), applied) {
+        (0, _) => writeln!(out, "{file}: nothing has changed"),
+        (1, true) => writeln!(out, "{file}: 1 change applied"),
+        (1, false) => writeln!(out, "{file}: 1 change, not applied"),
+        (count, true) => writeln!(out, "{file}: {count} changes applied"),
+        (count, false) => writeln!(out, "{file}: {count} changes, not applied"),
+    }
 }
 
 fn flows(rows: &[Flow]) -> Table<8> {

@@ -1,3 +1,5 @@
+mod policy;
+
 use std::collections::BTreeMap;
 
 use crate::api::{
@@ -18,8 +20,17 @@ fn request(line: &str) -> Request {
 
 #[track_caller]
 fn assert_table(response: &Response, zeros: bool, expected: &str) {
+    let detail = show::Detail {
+        zeros,
+        hosts: false,
+    };
+    assert_text(response, detail, expected);
+}
+
+#[track_caller]
+fn assert_text(response: &Response, detail: show::Detail, expected: &str) {
     let mut out = Vec::new();
-    show::table(&mut out, response, zeros, false).unwrap();
+    show::text(&mut out, response, detail, false).unwrap();
     assert_eq!(String::from_utf8(out).unwrap(), expected);
 }
 
@@ -33,16 +44,20 @@ fn each_command_asks_its_question() {
         request("igmpctl show groups"),
         Request::ShowGroups {
             interface: None,
-            group: None
+            group: None,
+            hosts: false
         }
     );
     assert_eq!(
-        request("igmpctl show groups --interface lan0 --group 239.1.1.1"),
+        request("igmpctl show groups --interface lan0 --group 239.1.1.1 --hosts"),
         Request::ShowGroups {
             interface: Some("lan0".into()),
-            group: Some(Ipv4Addr::new(239, 1, 1, 1))
+            group: Some(Ipv4Addr::new(239, 1, 1, 1)),
+            hosts: true
         }
     );
+    assert_eq!(request("igmpctl show acl"), Request::ShowAcl {});
+    assert_eq!(request("igmpctl show config"), Request::ShowConfig {});
     assert_eq!(
         request("igmpctl show flows --group 239.1.1.1"),
         Request::ShowFlows {
@@ -141,6 +156,7 @@ fn groups_as_a_table() {
         last_reporter: Some(Ipv4Addr::new(192, 0, 2, 20)),
         uptime_ms: 1_500,
         is_static: false,
+        hosts: None,
     };
     // A source that some host asked for although others take all: it is no part of what is kept out.
     let exclude_one = Group {

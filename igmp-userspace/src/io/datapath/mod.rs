@@ -234,6 +234,16 @@ impl Datapath {
         Ok(sums)
     }
 
+    /// Zeroes the counts of the port in `slot`, for another port to use it.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refused: no such slot.
+    pub fn reset_counters(&mut self, slot: u32) -> Result<(), MapError> {
+        let zero = vec![[0; Counter::COUNT]; possible_cpus()];
+        self.counters.set(slot, PerCpuValues::try_from(zero)?, 0)
+    }
+
     /// Packets and bytes at a flow's statistics index, summed over CPUs.
     ///
     /// # Errors

@@ -1,5 +1,5 @@
 use super::super::sim::{G, LAN, Sim, Time as _, changed, query};
-use super::super::{Counter, Input, InterfaceParams};
+use super::super::{Counter, Input, InterfaceParams, InterfacePolicy};
 use crate::wire::{Error, RecordType, Version};
 
 const HOST: &str = "10.0.0.7";
@@ -108,6 +108,7 @@ fn sources_in_a_secondary_or_alt_subnet_are_accepted() {
             "192.0.2.1/28".parse().unwrap(),
         ],
         alt_subnets: vec!["172.16.0.0/12".parse().unwrap()],
+        policy: InterfacePolicy::default(),
     });
     sim.forget();
     for (index, host) in (0..).zip(["10.0.0.255", "192.0.2.14", "172.31.255.1"]) {

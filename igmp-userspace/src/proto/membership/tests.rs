@@ -1,7 +1,9 @@
-use super::super::sim::{A, B, C, G, Sim, Time as _, changed, group_query};
+use super::super::sim::{A, B, C, G, LAN, Sim, Time as _, changed, group_query};
+use super::super::{Input, InterfacePolicy, PromptLeave};
 use super::*;
 use crate::wire::RecordType::{
     AllowNewSources, BlockOldSources, ChangeToExclude, ChangeToInclude, ModeIsExclude,
+    ModeIsInclude,
 };
 
 const HOST: &str = "10.0.0.7";
@@ -39,17 +41,94 @@ fn records_of_one_report_apply_in_order() {
     ]);
 }
 
+/// Row C6 of the fault table: 180 records of one group that contradict each other.
+#[test]
+fn one_report_of_many_records_is_as_good_as_many_reports() {
+    let types = [
+        ModeIsInclude,
+        ChangeToExclude,
+        BlockOldSources,
+        AllowNewSources,
+        ChangeToInclude,
+        ModeIsExclude,
+    ];
+    let lists: [&[Ipv4Addr]; 5] = [&[A], &[B, C], &[], &[C], &[A, B, C]];
+    let records: Vec<GroupRecord> = (0..180)
+        .map(|number| GroupRecord {
+            record_type: types[number % types.len()],
+            group: G,
+            sources: lists[number % lists.len()].to_vec(),
+        })
+        .collect();
+    let (mut one, mut many) = (
+        Sim::started(InterfaceParams::default()),
+        Sim::started(InterfaceParams::default()),
+    );
+    one.host(HOST).records(records.clone());
+    for record in records {
+        many.host(HOST).records(vec![record]);
+    }
+    // The last is IS_EX (a,b,c), whatever was before: a, b and c are in it, and the group timer starts again.
+    assert!(one.state(G).starts_with("EXCLUDE@270"), "{}", one.state(G));
+    assert_eq!(one.state(G), many.state(G));
+    one.at(600.s());
+    many.at(600.s());
+    assert_eq!(one.seen(), many.seen());
+}
+
+/// Row C7 of the fault table, as far as it is the router's.
+#[test]
+fn nothing_is_left_of_groups_that_came_and_went() {
+    let mut sim = Sim::with_policy(InterfacePolicy {
+        max_groups: 10,
+        max_sources: 10,
+        prompt_leave: Some(PromptLeave {
+            tracked: true,
+            ..PromptLeave::default()
+        }),
+        ..InterfacePolicy::default()
+    });
+    for round in 0..1_000 {
+        for number in 0..10 {
+            let host = format!("10.0.0.{}", 3 + (round + number) % 50);
+            sim.host(&host).report_v2(numbered_group(number));
+            sim.host(&host)
+                .report_v3(AllowNewSources, numbered_group(number), &[A]);
+        }
+        let now = 10 * (1 + u64::try_from(round).unwrap());
+        sim.at(now.s());
+        for number in 0..10 {
+            sim.host(HOST).leave(numbered_group(number));
+        }
+        sim.at((now + 3).s());
+        for number in 0..10 {
+            sim.host(HOST)
+                .report_v3(BlockOldSources, numbered_group(number), &[A]);
+        }
+        sim.at((now + 6).s());
+    }
+    sim.at(20_000.s());
+    let interface = sim.interface();
+    assert_eq!(interface.group_count(), 0);
+    assert_eq!((interface.source_count, interface.host_count), (0, 0));
+    assert_eq!(sim.counter(Counter::GroupLimit), 0);
+    assert_eq!(sim.counter(Counter::SourceLimit), 0);
+    sim.input(Input::InterfaceGone { interface: LAN });
+    assert_eq!(sim.router.poll_timeout(), None);
+}
+
 #[test]
 fn the_group_limit_refuses_the_newcomer_and_nobody_else() {
+    let limit = InterfacePolicy::default().max_groups;
     let mut sim = Sim::started(InterfaceParams::default());
-    for number in 0..MAX_GROUPS {
+    for number in 0..limit {
         sim.host(HOST).report_v2(numbered_group(number));
     }
-    assert_eq!(sim.interface().group_count(), MAX_GROUPS);
+    assert_eq!(sim.interface().group_count(), limit);
     assert_eq!(sim.counter(Counter::GroupLimit), 0);
     sim.forget();
 
-    let newcomer = numbered_group(MAX_GROUPS);
+    let newcomer = numbered_group(limit);
     sim.at(1.s()).host(HOST).report_v2(newcomer);
     sim.host(HOST).report_v3(AllowNewSources, newcomer, &[A]);
     sim.host(HOST).leave(newcomer); // asks for no room
@@ -123,7 +202,7 @@ fn the_source_limit_of_a_group() {
 #[test]
 fn the_source_limit_of_an_interface() {
     let mut sim = Sim::started(InterfaceParams::default());
-    let full = MAX_SOURCES / MAX_SOURCES_PER_GROUP;
+    let full = InterfacePolicy::default().max_sources / MAX_SOURCES_PER_GROUP;
     for number in 0..full {
         sim.host(HOST).report_v3(
             AllowNewSources,

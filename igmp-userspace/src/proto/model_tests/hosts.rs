@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
 use super::super::sim::{A, B, C, G, LAN, Time as _};
-use super::super::{FilterMode, Input, Instant, InterfaceParams, Output, Router};
+use super::super::{FilterMode, Input, Instant, InterfaceParams, InterfacePolicy, Output, Router};
 use crate::wire::RecordType::{
     AllowNewSources, BlockOldSources, ChangeToExclude, ChangeToInclude, ModeIsExclude,
     ModeIsInclude,
@@ -92,6 +92,7 @@ impl Link {
             params: InterfaceParams::default(),
             addresses: vec!["10.0.0.1/24".parse().unwrap()],
             alt_subnets: vec![],
+            policy: InterfacePolicy::default(),
         });
         link
     }

@@ -1,253 +1,38 @@
-//! The simplest router there can be: groups that always exist, timers that count seconds down one by one as RFC 9776
-//! section 6.2 describes them, and the tables of section 6.4 as operations on sets.
+//! The simplest router there can be: groups that always exist, and time that passes second by second.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use super::super::sim::G;
+use super::history::{GROUPS, Rules, Step};
+use super::reference_group::{LMQC, LMQT, ReferenceGroup, Set};
 use crate::wire::RecordType::{
     AllowNewSources, BlockOldSources, ChangeToExclude, ChangeToInclude, ModeIsExclude,
     ModeIsInclude,
 };
 use crate::wire::{GroupRecord, Query, RecordType, Version};
 
-type Set = BTreeSet<Ipv4Addr>;
-
-pub(super) const GROUPS: [Ipv4Addr; 2] = [G, Ipv4Addr::new(239, 1, 1, 2)];
-
 // Short timers, all of whole seconds, so that histories of a minute cross every deadline.
 pub(super) const QUERY_RESPONSE_INTERVAL: u32 = 4;
 const QUERY_INTERVAL: u32 = 10;
 const ROBUSTNESS: u32 = 2;
-const LMQC: u32 = ROBUSTNESS;
-const LMQT: u32 = LMQC; // the Last Member Query Interval is 1 s
 
-/// What happens next.
-#[derive(Clone, Debug)]
-pub(super) enum Step {
-    Wait { seconds: u32 },
-    ReportV1(Ipv4Addr),
-    ReportV2(Ipv4Addr),
-    Leave(Ipv4Addr),
-    Record(GroupRecord),
-    Query { from: Ipv4Addr, query: Query },
-    MessagesLost,
-}
-
-/// A group of the reference; one that nobody wants is `INCLUDE({})`. Timers are seconds left.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(super) struct ReferenceGroup {
-    pub(super) exclude: bool,
-    pub(super) group_timer: u32,
-    pub(super) sources: BTreeMap<Ipv4Addr, u32>,
-    pub(super) v1_host_present: u32,
-    pub(super) v2_host_present: u32,
-}
-
-/// The right half of a table row.
-#[derive(Default)]
-struct Row {
-    exclude: bool,
-    x: Set,
-    y: Set,
-    /// `(set) = to`.
-    set: Set,
-    to: u32,
-    /// Group Timer=GMI.
-    restart: bool,
-    /// Send Q(G, ask).
-    ask: Set,
-    /// Send Q(G).
-    ask_group: bool,
-}
-
-impl ReferenceGroup {
-    /// What section 6.3 forwards (INCLUDE) or blocks (EXCLUDE).
-    pub(super) fn reception(&self) -> (bool, Vec<Ipv4Addr>) {
-        let listed = self
-            .sources
-            .iter()
-            .filter(|(_, timer)| !self.exclude || **timer == 0);
-        (self.exclude, listed.map(|(source, _)| *source).collect())
-    }
-
-    pub(super) fn mode(&self) -> Version {
-        match (self.v1_host_present, self.v2_host_present) {
-            (1.., _) => Version::V1,
-            (0, 1..) => Version::V2,
-            (0, 0) => Version::V3,
-        }
-    }
-
-    fn second_passes(&mut self) {
-        let timers = [
-            &mut self.group_timer,
-            &mut self.v1_host_present,
-            &mut self.v2_host_present,
-        ];
-        for timer in timers.into_iter().chain(self.sources.values_mut()) {
-            *timer = timer.saturating_sub(1);
-        }
-        self.settle();
-    }
-
-    /// What follows from timers at zero (sections 6.2.2 and 6.3).
-    fn settle(&mut self) {
-        if self.group_timer == 0 {
-            self.exclude = false;
-        }
-        if !self.exclude {
-            self.sources.retain(|_, timer| *timer > 0);
-            if self.sources.is_empty() {
-                *self = Self::default(); // the record is deleted
-            }
-        }
-    }
-
-    /// Applies a record as section 7.3.2 lets it through.
-    fn record(&mut self, record_type: RecordType, list: &[Ipv4Addr], gmi: u32, is_querier: bool) {
-        let list: Set = match (self.mode(), record_type) {
-            (Version::V1 | Version::V2, BlockOldSources) | (Version::V1, ChangeToInclude) => return,
-            (Version::V1 | Version::V2, ChangeToExclude) => Set::new(),
-            _ => list.iter().copied().collect(),
-        };
-        let row = self.row(record_type, &list, gmi);
-        let old = std::mem::take(&mut self.sources);
-        for source in row.x {
-            let kept = old.get(&source).copied().unwrap_or_default();
-            self.sources.insert(
-                source,
-                if row.set.contains(&source) {
-                    row.to
-                } else {
-                    kept
-                },
-            );
-        }
-        self.sources
-            .extend(row.y.into_iter().map(|source| (source, 0)));
-        self.exclude = row.exclude;
-        if row.restart {
-            self.group_timer = gmi;
-        }
-        if is_querier {
-            self.lower(LMQT, &row.ask);
-            if row.ask_group {
-                self.group_timer = self.group_timer.min(LMQT);
-            }
-        }
-        self.settle();
-    }
-
-    /// Sections 6.4.1 and 6.4.2, column by column. In INCLUDE mode `x` is the RFC's A, `y` is empty and `list` is B.
-    fn row(&self, record_type: RecordType, list: &Set, gmi: u32) -> Row {
-        let with = |zero: bool| -> Set {
-            let sources = self
-                .sources
-                .iter()
-                .filter(|(_, timer)| (**timer == 0) == zero);
-            sources.map(|(source, _)| *source).collect()
-        };
-        let (x, y) = (&with(false), &with(true));
-        let include = Row::default();
-        let exclude = Row {
-            exclude: true,
-            ..Row::default()
-        };
-        let heard = Row {
-            x: x | list,
-            set: list.clone(),
-            to: gmi,
-            ..Row::default()
-        };
-        match (self.exclude, record_type) {
-            (false, ModeIsInclude | AllowNewSources) => heard,
-            (false, ModeIsExclude) => Row {
-                x: x & list,
-                y: list - x,
-                restart: true,
-                ..exclude
-            },
-            (false, ChangeToExclude) => Row {
-                x: x & list,
-                y: list - x,
-                ask: x & list,
-                restart: true,
-                ..exclude
-            },
-            (false, BlockOldSources) => Row {
-                x: x.clone(),
-                ask: x & list,
-                ..include
-            },
-            (false, ChangeToInclude) => Row {
-                ask: x - list,
-                ..heard
-            },
-            (true, ModeIsInclude | AllowNewSources) => Row {
-                exclude: true,
-                y: y - list,
-                ..heard
-            },
-            (true, ModeIsExclude) => {
-                let new = &(list - x) - y;
-                Row {
-                    x: list - y,
-                    y: y & list,
-                    set: new,
-                    to: gmi,
-                    restart: true,
-                    ..exclude
-                }
-            }
-            (true, ChangeToExclude) => {
-                let new = &(list - x) - y;
-                let (to, ask) = (self.group_timer, list - y);
-                Row {
-                    x: list - y,
-                    y: y & list,
-                    set: new,
-                    to,
-                    ask,
-                    restart: true,
-                    ..exclude
-                }
-            }
-            (true, BlockOldSources) => {
-                let (new, to, ask) = (&(list - x) - y, self.group_timer, list - y);
-                Row {
-                    x: x | &(list - y),
-                    y: y.clone(),
-                    set: new,
-                    to,
-                    ask,
-                    ..exclude
-                }
-            }
-            (true, ChangeToInclude) => Row {
-                exclude: true,
-                y: y - list,
-                ask: x - list,
-                ask_group: true,
-                ..heard
-            },
-        }
-    }
-
-    fn lower(&mut self, time: u32, sources: &Set) {
-        for (source, timer) in &mut self.sources {
-            if sources.contains(source) {
-                *timer = (*timer).min(time);
-            }
-        }
-    }
+/// A lower address that is to become the querier.
+#[derive(Debug)]
+struct Heir {
+    query: Query,
+    heard_ago: u32,
+    takes_over_in: u32,
 }
 
 /// The reference of one interface, whose address is 10.0.0.2.
 #[derive(Debug)]
 pub(super) struct Reference {
     pub(super) groups: BTreeMap<Ipv4Addr, ReferenceGroup>,
+    pub(super) rules: Rules,
     other_querier_present: u32,
+    /// How long the specific queries that were begun still take.
+    asking: u32,
+    heir: Option<Heir>,
     robustness: u32,
     query_interval: u32,
 }
@@ -259,7 +44,10 @@ impl Reference {
             .into();
         Self {
             groups,
+            rules: Rules::NONE,
             other_querier_present: 0,
+            asking: 0,
+            heir: None,
             robustness: ROBUSTNESS,
             query_interval: QUERY_INTERVAL,
         }
@@ -267,6 +55,185 @@ impl Reference {
 
     pub(super) fn is_querier(&self) -> bool {
         self.other_querier_present == 0
+    }
+
+    pub(super) fn is_static(&self, group: Ipv4Addr) -> bool {
+        self.rules.static_group.is_some_and(|(own, _)| own == group)
+    }
+
+    /// What is forwarded of a group: what hosts asked for, and what is static.
+    pub(super) fn reception(&self, group: Ipv4Addr) -> (bool, Vec<Ipv4Addr>) {
+        let (exclude, mut sources) = self.groups[&group].reception();
+        match self.rules.static_group.filter(|(own, _)| *own == group) {
+            None => {}
+            Some((_, None)) => return (true, vec![]),
+            Some((_, Some(source))) => {
+                sources.retain(|each| *each != source);
+                if !exclude {
+                    sources.push(source);
+                    sources.sort();
+                }
+            }
+        }
+        (exclude, sources)
+    }
+
+    pub(super) fn take(&mut self, step: &Step) {
+        match step {
+            Step::Wait { seconds } => (0..*seconds).for_each(|_| self.second_passes()),
+            Step::ReportV1(group) => self.message(Version::V1, ModeIsExclude, *group, &[]),
+            Step::ReportV2(group) => self.message(Version::V2, ModeIsExclude, *group, &[]),
+            Step::Leave(group) => self.message(Version::V2, ChangeToInclude, *group, &[]),
+            Step::Record(GroupRecord {
+                record_type,
+                group,
+                sources,
+            }) => self.message(Version::V3, *record_type, *group, sources),
+            Step::Query { from, query } if query.group.is_unspecified() => {
+                self.general_query(*from, query);
+            }
+            Step::Query { query, .. } => self.specific_query(query),
+            Step::MessagesLost => {}
+            Step::Rules(rules) => {
+                self.rules = rules.clone();
+                self.enforce();
+            }
+        }
+    }
+
+    fn second_passes(&mut self) {
+        let groups = self.groups.values_mut();
+        groups.for_each(ReferenceGroup::second_passes);
+        self.asking = self.asking.saturating_sub(1);
+        if self.other_querier_present == 1 {
+            (self.robustness, self.query_interval) = (ROBUSTNESS, QUERY_INTERVAL);
+        }
+        self.other_querier_present = self.other_querier_present.saturating_sub(1);
+        if let Some(mut heir) = self.heir.take() {
+            heir.heard_ago += 1;
+            heir.takes_over_in -= 1;
+            if heir.takes_over_in == 0 {
+                self.yield_to(&heir.query, heir.heard_ago);
+            } else {
+                self.heir = Some(heir);
+            }
+        }
+    }
+
+    fn message(
+        &mut self,
+        version: Version,
+        record_type: RecordType,
+        address: Ipv4Addr,
+        list: &[Ipv4Addr],
+    ) {
+        let is_source_specific = self.rules.source_specific && address == GROUPS[1];
+        let is_mapped =
+            is_source_specific && version < Version::V3 && !self.rules.mapped.is_empty();
+        let group = &self.groups[&address];
+        if record_type == ChangeToInclude && list.is_empty() {
+            if !self.is_querier()
+                || group.is_empty()
+                || group.mode() == Version::V1
+                || is_source_specific && version < Version::V3 && !is_mapped
+            {
+                return;
+            }
+            let prompt_for_v3 = self.rules.prompt_leave;
+            if prompt_for_v3.is_some_and(|v3| v3 || version < Version::V3)
+                && !self.rules.never_prompt.contains(&address)
+                && !self.is_static(address)
+            {
+                *self.groups.get_mut(&address).unwrap() = ReferenceGroup::default();
+                return;
+            }
+        }
+        let any_source = matches!(record_type, ModeIsExclude | ChangeToExclude);
+        if any_source && is_mapped {
+            let mapped = self.rules.mapped.clone();
+            return self.record(
+                version,
+                ModeIsInclude,
+                address,
+                mapped.into_iter().collect(),
+            );
+        }
+        if any_source && is_source_specific {
+            return;
+        }
+        self.record(
+            version,
+            record_type,
+            address,
+            list.iter().copied().collect(),
+        );
+    }
+
+    fn record(
+        &mut self,
+        version: Version,
+        record_type: RecordType,
+        address: Ipv4Addr,
+        mut list: Set,
+    ) {
+        let group = &self.groups[&address];
+        let any_source = matches!(record_type, ModeIsExclude | ChangeToExclude);
+        if any_source && !group.exclude && !self.rules.any_source {
+            return;
+        }
+        if matches!(
+            record_type,
+            ModeIsInclude | ChangeToInclude | AllowNewSources
+        ) {
+            list.retain(|source| {
+                group.sources.get(source).is_some_and(|timer| *timer > 0)
+                    || !self.rules.denied_sources.contains(source)
+            });
+        }
+        let wants = any_source || record_type != BlockOldSources && !list.is_empty();
+        let is_there = |(address, group): (&Ipv4Addr, &ReferenceGroup)| {
+            !group.is_empty() || self.is_static(*address)
+        };
+        if !is_there((&address, group)) {
+            let held = self.groups.iter().filter(|each| is_there(*each)).count();
+            if !wants || held >= self.rules.max_groups {
+                return;
+            }
+        }
+        let statics = usize::from(matches!(self.rules.static_group, Some((_, Some(_)))));
+        let held: usize = self.groups.values().map(|group| group.sources.len()).sum();
+        let spare = self.rules.max_sources.saturating_sub(held + statics);
+        let interval = self.robustness * self.query_interval;
+        let is_querier = self.is_querier();
+        let group = self.groups.get_mut(&address).unwrap();
+        if wants {
+            let older_host_present = interval + QUERY_RESPONSE_INTERVAL;
+            match version {
+                Version::V1 => group.v1_host_present = older_host_present,
+                Version::V2 => group.v2_host_present = older_host_present,
+                Version::V3 => {}
+            }
+        }
+        let gmi = interval + 2 * QUERY_RESPONSE_INTERVAL;
+        if group.record(record_type, &list, gmi, is_querier, spare) {
+            self.asking = LMQT;
+        }
+    }
+
+    /// A policy applies at once to what is there.
+    fn enforce(&mut self) {
+        for (address, group) in &mut self.groups {
+            let is_source_specific = self.rules.source_specific && *address == GROUPS[1];
+            if group.exclude && (is_source_specific || !self.rules.any_source) {
+                group.group_timer = 0;
+                group.settle();
+            }
+            if !group.exclude {
+                let denied = &self.rules.denied_sources;
+                group.sources.retain(|source, _| !denied.contains(source));
+                group.settle();
+            }
+        }
     }
 
     fn adopt(&mut self, query: &Query) {
@@ -283,72 +250,46 @@ impl Reference {
         };
     }
 
-    pub(super) fn take(&mut self, step: &Step) {
-        let is_querier = self.is_querier();
-        let interval = self.robustness * self.query_interval;
-        let gmi = interval + 2 * QUERY_RESPONSE_INTERVAL;
-        let older_host_present = interval + QUERY_RESPONSE_INTERVAL;
-        match step {
-            Step::Wait { seconds } => {
-                for _ in 0..*seconds {
-                    self.groups
-                        .values_mut()
-                        .for_each(ReferenceGroup::second_passes);
-                    if self.other_querier_present == 1 {
-                        (self.robustness, self.query_interval) = (ROBUSTNESS, QUERY_INTERVAL);
-                    }
-                    self.other_querier_present = self.other_querier_present.saturating_sub(1);
-                }
-            }
-            Step::ReportV1(group) => {
-                let state = self.groups.get_mut(group).unwrap();
-                state.v1_host_present = older_host_present;
-                state.record(ModeIsExclude, &[], gmi, is_querier);
-            }
-            Step::ReportV2(group) => {
-                let state = self.groups.get_mut(group).unwrap();
-                state.v2_host_present = older_host_present;
-                state.record(ModeIsExclude, &[], gmi, is_querier);
-            }
-            Step::Leave(group) if is_querier => {
-                self.groups
-                    .get_mut(group)
-                    .unwrap()
-                    .record(ChangeToInclude, &[], gmi, is_querier);
-            }
-            Step::Record(GroupRecord {
-                record_type,
-                group,
-                sources,
-            }) => {
-                self.groups
-                    .get_mut(group)
-                    .unwrap()
-                    .record(*record_type, sources, gmi, is_querier);
-            }
-            Step::Query { from, query } if query.group.is_unspecified() => {
-                if *from < Ipv4Addr::new(10, 0, 0, 2) {
-                    self.adopt(query);
-                    self.other_querier_present =
-                        self.robustness * self.query_interval + QUERY_RESPONSE_INTERVAL / 2;
-                }
-            }
-            Step::Query { query, .. } if !is_querier => {
-                self.adopt(query);
-                if !query.suppress_router_side_processing {
-                    let state = self.groups.get_mut(&query.group).unwrap();
-                    let time = if query.version == Version::V2 {
-                        LMQC * 3
-                    } else {
-                        LMQT
-                    };
-                    if query.sources.is_empty() {
-                        state.group_timer = state.group_timer.min(time);
-                    }
-                    state.lower(time, &query.sources.iter().copied().collect());
-                }
-            }
-            Step::Leave(_) | Step::Query { .. } | Step::MessagesLost => {}
+    fn yield_to(&mut self, query: &Query, heard_ago: u32) {
+        self.adopt(query);
+        let interval = self.robustness * self.query_interval + QUERY_RESPONSE_INTERVAL / 2;
+        self.other_querier_present = interval - heard_ago;
+    }
+
+    fn general_query(&mut self, from: Ipv4Addr, query: &Query) {
+        if from > Ipv4Addr::new(10, 0, 0, 2) {
+            return;
         }
+        let waits = self.heir.as_ref().map(|heir| heir.takes_over_in);
+        let waits = waits.unwrap_or(self.asking);
+        if self.is_querier() && waits > 0 {
+            self.heir = Some(Heir {
+                query: query.clone(),
+                heard_ago: 0,
+                takes_over_in: waits,
+            });
+        } else {
+            self.yield_to(query, 0);
+        }
+    }
+
+    fn specific_query(&mut self, query: &Query) {
+        if self.is_querier() {
+            return;
+        }
+        self.adopt(query);
+        if query.suppress_router_side_processing {
+            return;
+        }
+        let state = self.groups.get_mut(&query.group).unwrap();
+        let time = if query.version == Version::V2 {
+            LMQC * 3
+        } else {
+            LMQT
+        };
+        if query.sources.is_empty() {
+            state.group_timer = state.group_timer.min(time);
+        }
+        state.lower(time, &query.sources.iter().copied().collect());
     }
 }

@@ -313,18 +313,119 @@ fn a_non_querier_asks_nothing_when_messages_are_lost() {
 }
 
 #[test]
-fn a_non_querier_stops_asking_for_groups() {
+fn a_querier_that_asks_for_a_group_finishes_that_before_it_yields() {
+    // RFC 2236 section 3: "Any Querier to non-Querier transition is ignored during this time".
     let mut sim = Sim::started(InterfaceParams::default());
     sim.at(40.s()).host("10.0.0.7").report_v2(G);
     sim.at(50.s()).host("10.0.0.7").leave(G);
-    sim.expects([
-        general_query("31.25s"),
-        changed("40s", G),
-        group_query("50s", G),
-    ]);
+    sim.forget();
     sim.at(50_500.ms()).host(RIVAL).general_query(Version::V3);
+    assert_eq!(querier(&sim), ours());
+    sim.at(51_999.ms()).expects([group_query("51s", G)]);
+    assert_eq!(querier(&sim), ours());
     sim.at(60.s())
-        .expects([changed("50.5s", G), changed("52s", G)]);
+        .expects([changed("52s", G), changed("52s", G)]);
+    assert_eq!(querier(&sim), rivals());
+    sim.expects_events([
+        "52s 10.0.0.1 is the querier",
+        "52s nobody left in 239.1.1.1",
+    ]);
+    // Other Querier Present runs from when the rival was heard: 50.5 s + 255 s.
+    sim.at(400.s()).expects([general_query("305.5s")]);
+}
+
+#[test]
+fn a_group_that_is_kept_delays_the_election_no_longer() {
+    let mut sim = Sim::started(InterfaceParams::default());
+    sim.at(40.s()).host("10.0.0.7").report_v2(G);
+    sim.at(50.s()).host("10.0.0.7").leave(G);
+    sim.at(50_500.ms()).host(RIVAL).general_query(Version::V3);
+    sim.at(50_700.ms()).host("10.0.0.8").report_v2(G);
+    sim.forget();
+    sim.at(60.s()).expects([
+        "51s 10.0.0.2 > 239.1.1.1: v3 query 239.1.1.1 S, max 1s, qrv 2, qqi 125s".to_owned(),
+        changed("52s", G),
+    ]);
+    assert_eq!(sim.state(G), "EXCLUDE@320.7");
+}
+
+#[test]
+fn leaves_without_end_do_not_put_the_election_off_without_end() {
+    let mut sim = Sim::started(InterfaceParams {
+        last_member_query_count: Some(3),
+        ..InterfaceParams::default()
+    });
+    let group = |number| Ipv4Addr::new(239, 2, 2, number);
+    for number in 0..10 {
+        sim.at(40.s()).host("10.0.0.7").report_v2(group(number));
+    }
+    sim.forget();
+    for number in 0..6 {
+        let now = 50_000 + 500 * u64::from(number);
+        sim.at(now.ms()).host("10.0.0.7").leave(group(number));
+        sim.at((now + 100).ms())
+            .host(RIVAL)
+            .general_query(Version::V3);
+    }
+    // What ran at 50.1 s, when the rival was first heard, was done at 53 s.
+    assert_eq!(querier(&sim), ours());
+    sim.at(53.s()).forget();
+    assert_eq!(querier(&sim), rivals());
+    let asks = |sim: &mut Sim| sim.counter(Counter::SentGroupQuery);
+    let asked = asks(&mut sim);
+    sim.at(60.s());
+    assert_eq!(asks(&mut sim), asked, "a non-querier asks nothing");
+    for number in 0..6 {
+        assert_eq!(sim.state(group(number)), "none", "its timer was lowered");
+    }
+}
+
+#[test]
+fn source_queries_delay_the_election_too() {
+    let mut sim = Sim::started(InterfaceParams::default());
+    let source = Ipv4Addr::new(10, 9, 0, 1);
+    sim.at(40.s())
+        .host("10.0.0.7")
+        .report_v3(RecordType::AllowNewSources, G, &[source]);
+    sim.at(50.s())
+        .host("10.0.0.7")
+        .report_v3(RecordType::BlockOldSources, G, &[source]);
+    sim.at(50_500.ms()).host(RIVAL).general_query(Version::V3);
+    sim.at(51_999.ms());
+    assert_eq!(querier(&sim), ours());
+    assert_eq!(sim.counter(Counter::SentGroupAndSourceQuery), 2);
+    sim.at(52.s());
+    assert_eq!(querier(&sim), rivals());
+}
+
+#[test]
+fn an_heir_that_is_not_lower_any_more_takes_nothing_over() {
+    let mut sim = Sim::started(InterfaceParams::default());
+    sim.at(40.s()).host("10.0.0.7").report_v2(G);
+    sim.at(50.s()).host("10.0.0.7").leave(G);
+    sim.at(50_500.ms()).host(RIVAL).general_query(Version::V3);
+    sim.at(51.s())
+        .ready(InterfaceParams::default(), &["10.0.0.1/24"]);
+    sim.at(60.s());
+    assert_eq!(querier(&sim), ("10.0.0.1".to_owned(), true));
+}
+
+#[test]
+fn a_router_that_becomes_querier_lets_what_the_last_one_asked_for_run_out() {
+    let mut sim = Sim::non_querier(InterfaceParams::default());
+    sim.at(100.s()).host("10.0.0.7").report_v2(G);
+    // The rival hears a leave and asks, 1 s before it has been silent for 255 s.
+    sim.at(255.s()).host(RIVAL).query(query(Version::V3, G));
+    sim.forget();
+    sim.at(260.s()).expects([
+        general_query("256s"),
+        changed("256s", G),
+        changed("257s", G),
+    ]);
+    sim.expects_events([
+        "256s 10.0.0.2 is the querier: self",
+        "257s nobody left in 239.1.1.1",
+    ]);
 }
 
 #[test]

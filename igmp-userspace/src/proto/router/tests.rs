@@ -1,9 +1,10 @@
 use std::net::Ipv4Addr;
 
-use super::super::sim::{G, LAN, Sim, Time as _, changed, general_query};
-use super::super::{IfIndex, Input, Instant, InterfaceParams, Output};
+use super::super::sim::{A, G, LAN, Sim, Time as _, changed, general_query};
+use super::super::{IfIndex, Input, Instant, InterfaceParams, InterfacePolicy, Output};
 use super::*;
-use crate::wire::{self, Received, Repr};
+use crate::wire::RecordType::AllowNewSources;
+use crate::wire::{self, Received, Repr, Version};
 
 fn ready(interface: IfIndex, address: &str) -> Input {
     Input::InterfaceReady {
@@ -11,6 +12,7 @@ fn ready(interface: IfIndex, address: &str) -> Input {
         params: InterfaceParams::default(),
         addresses: vec![address.parse().unwrap()],
         alt_subnets: vec![],
+        policy: InterfacePolicy::default(),
     }
 }
 
@@ -24,8 +26,11 @@ fn report(interface: IfIndex, source: [u8; 4]) -> Input {
     Input::Received { interface, packet }
 }
 
+/// What comes out, but for the events.
 fn drain(router: &mut Router) -> Vec<Output> {
-    std::iter::from_fn(|| router.poll_output()).collect()
+    std::iter::from_fn(|| router.poll_output())
+        .filter(|output| !matches!(output, Output::Event(_)))
+        .collect()
 }
 
 #[test]
@@ -102,14 +107,48 @@ fn a_timeout_called_early_does_nothing() {
 }
 
 #[test]
-fn after_a_long_stall_everything_due_happens_once() {
+fn after_a_long_stall_hosts_are_asked_once_before_anything_expires() {
+    let mut sim = Sim::started(InterfaceParams::default());
+    let other = Ipv4Addr::new(239, 1, 1, 2);
+    sim.host("10.0.0.7").report_v2(G);
+    sim.host("10.0.0.7").report_v3(AllowNewSources, other, &[A]);
+    sim.forget();
+    sim.late(1_000.s()).at(1_000.s());
+    sim.at(1_010.s()).host("10.0.0.7").report_v2(G);
+    // Nobody answered for the other within two Query Response Intervals.
+    sim.at(1_125.s()).expects([
+        general_query("1000s"),
+        changed("1020s", other),
+        general_query("1125s"),
+    ]);
+    assert_eq!(sim.state(G), "EXCLUDE@1280");
+}
+
+#[test]
+fn a_non_querier_that_stalled_waits_for_the_queriers_next_query() {
+    let mut sim = Sim::non_querier(InterfaceParams::default());
+    sim.host("10.0.0.7").report_v2(G);
+    sim.late(200.s())
+        .host("10.0.0.1")
+        .general_query(Version::V3);
+    sim.forget();
+    // Its reports of 125 s were lost, and the group's 271 s are over.
+    sim.late(290.s()).at(300.s()).expects_nothing();
+    sim.at(500.s()).expects([
+        // 290 s + 125 s + 2 x 10 s
+        changed("435s", G),
+        // 200 s + 255 s
+        general_query("455s"),
+    ]);
+}
+
+#[test]
+fn a_timeout_that_is_a_little_late_is_no_stall() {
     let mut sim = Sim::started(InterfaceParams::default());
     sim.host("10.0.0.7").report_v2(G);
-    sim.forget();
-    sim.late(1_000.s())
-        .at(1_000.s())
-        .expects([general_query("1000s"), changed("1000s", G)]);
-    sim.at(1_125.s()).expects([general_query("1125s")]);
+    sim.at(260.s()).forget();
+    sim.late(280.s()).at(280.s());
+    sim.expects([changed("280s", G)]);
 }
 
 #[test]

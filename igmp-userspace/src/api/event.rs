@@ -1,0 +1,168 @@
+//! What `igmpctl events` tells as it happens.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::proto;
+
+/// Something that happened. In JSON the fields of its kind stand beside `time`, `interface` and `event`:
+///
+/// ```text
+/// {"time":"2026-03-01T20:15:00.000000Z","interface":"eth1","event":"leave","group":"239.1.1.1",
+///  "host":"192.0.2.20","decision":"prompt","cause":"permit rule 5"}
+/// ```
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Event {
+    /// When, in UTC (RFC 3339).
+    pub time: String,
+    /// On which interface; null when on none.
+    pub interface: Option<String>,
+    /// What.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum EventKind {
+    /// The stream begins; whatever happens from now on is told.
+    Connected {},
+    /// The client reads too slowly: events were left out here.
+    Missed {
+        /// How many.
+        events: u64,
+    },
+    /// A group got its first member.
+    Joined {
+        /// The group.
+        group: Ipv4Addr,
+        /// Who reported it.
+        host: Ipv4Addr,
+    },
+    /// A group lost its last member.
+    Left {
+        /// The group.
+        group: Ipv4Addr,
+    },
+    /// A Leave was decided upon.
+    Leave {
+        /// The group.
+        group: Ipv4Addr,
+        /// Who left.
+        host: Ipv4Addr,
+        /// What was decided.
+        decision: LeaveDecision,
+        /// Why: `permit rule 5`, `no match`, `acl 2001 missing`.
+        cause: String,
+    },
+    /// The querier of the link is another one.
+    QuerierChanged {
+        /// Its address.
+        querier: Ipv4Addr,
+        /// True when it is this router.
+        querier_is_self: bool,
+    },
+    /// A limit has been reached, or is four fifths used.
+    HighWater {
+        /// Its key in the configuration.
+        limit: String,
+        /// Entries in use.
+        used: usize,
+        /// Entries allowed.
+        allowed: usize,
+    },
+}
+
+/// What a Leave brings about.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LeaveDecision {
+    /// The entry is deleted at once.
+    Prompt,
+    /// Hosts are asked: the last member procedure.
+    Query,
+    /// Nothing.
+    Ignored,
+}
+
+impl From<proto::EventKind> for EventKind {
+    fn from(kind: proto::EventKind) -> Self {
+        match kind {
+            proto::EventKind::Joined { group, host } => Self::Joined { group, host },
+            proto::EventKind::Left { group } => Self::Left { group },
+            proto::EventKind::Leave {
+                group,
+                host,
+                decision,
+            } => {
+                let (decision, cause) = split(&decision);
+                Self::Leave {
+                    group,
+                    host,
+                    decision,
+                    cause,
+                }
+            }
+            proto::EventKind::QuerierChanged { querier, is_self } => Self::QuerierChanged {
+                querier,
+                querier_is_self: is_self,
+            },
+            proto::EventKind::HighWater {
+                limit,
+                used,
+                allowed,
+            } => Self::HighWater {
+                limit: limit.to_owned(),
+                used,
+                allowed,
+            },
+        }
+    }
+}
+
+fn split(decision: &proto::LeaveDecision) -> (LeaveDecision, String) {
+    match decision {
+        proto::LeaveDecision::Prompt(cause) => (LeaveDecision::Prompt, cause.to_string()),
+        proto::LeaveDecision::Query(cause) => (LeaveDecision::Query, cause.to_string()),
+        proto::LeaveDecision::Ignored(cause) => (LeaveDecision::Ignored, cause.to_string()),
+    }
+}
+
+impl fmt::Display for EventKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connected {} => write!(f, "connected: events follow"),
+            Self::Missed { events } => write!(f, "missed {events} events: read too slowly"),
+            Self::Joined { group, host } => write!(f, "{group} joined by {host}"),
+            Self::Left { group } => write!(f, "{group} has no members any more"),
+            Self::Leave {
+                group,
+                host,
+                decision,
+                cause,
+            } => {
+                let decision = match decision {
+                    LeaveDecision::Prompt => "prompt",
+                    LeaveDecision::Query => "query",
+                    LeaveDecision::Ignored => "ignored",
+                };
+                write!(f, "{host} leaves {group}: {decision} ({cause})")
+            }
+            Self::QuerierChanged {
+                querier,
+                querier_is_self,
+            } => {
+                let own = if *querier_is_self { " (self)" } else { "" };
+                write!(f, "querier is {querier}{own}")
+            }
+            Self::HighWater {
+                limit,
+                used,
+                allowed,
+            } => write!(f, "{limit}: {used} of {allowed} in use"),
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Reading the configuration file again: all of it or nothing.
+
+use igmp_common::police::Rate;
+use tracing::{error, info, warn};
+
+use super::Daemon;
+use super::interfaces::ready;
+use crate::api::Reload;
+use crate::config::{self, Config};
+use crate::proto::{Input, Policy};
+
+impl Daemon {
+    /// Reads the configuration file again and follows what has changed; with `dry_run` it only says what that is.
+    ///
+    /// # Errors
+    ///
+    /// One line for a person: there is no file, it is not good, it changes what a running daemon cannot, or a new
+    /// interface refuses. Nothing has changed then.
+    pub(in crate::io) fn reload(&mut self, dry_run: bool) -> Result<Reload, String> {
+        let Some(file) = &self.file else {
+            return Err(
+                "igmpd was started with flags: there is no file to read again; restart it with other flags".into(),
+            );
+        };
+        let name = file.path.display().to_string();
+        let config = file.read().map_err(|error| error.to_string())?;
+        let changes =
+            config::diff(&self.config, &config).map_err(|fixed| format!("{name}: {fixed}"))?;
+        let reload = Reload {
+            warnings: config.warnings(),
+            applied: !dry_run,
+            changes,
+            file: name,
+        };
+        if !dry_run {
+            self.follow_config(config)
+                .map_err(|error| format!("{}: {error:#}; nothing has changed", reload.file))?;
+            log(&reload);
+        }
+        Ok(reload)
+    }
+
+    /// [`reload`](Self::reload) as SIGHUP asks for it, with nobody to answer.
+    pub(super) fn reload_on_signal(&mut self) {
+        if let Err(reason) = self.reload(false) {
+            error!("not reloaded: {reason}");
+        }
+    }
+
+    fn follow_config(&mut self, config: Config) -> anyhow::Result<()> {
+        let events = self.ports.reconfigure(
+            config.interfaces.clone(),
+            igmp_rate(&config),
+            &self.snapshot,
+            &mut self.datapath,
+            &self.socket,
+        )?;
+        // A slot that is free now may be another interface's next, whose counts begin at zero.
+        let ports = &self.ports;
+        self.losses
+            .retain(|slot, _| ports.iter().any(|port| port.slot == *slot));
+        self.handle_port_events(events);
+        if self.config.policy != config.policy {
+            self.replace_policy(config.policy.clone());
+        }
+        self.config = config;
+        self.follow_links(self.snapshot.clone());
+        Ok(())
+    }
+
+    /// The router is told of lists and of the interfaces that name them one after the other. No list is asked in
+    /// between: no member goes because its list has not come yet, or is gone already.
+    fn replace_policy(&mut self, policy: Policy) {
+        let now = self.now();
+        let running: Vec<_> = self.ports.iter().filter_map(ready).collect();
+        for mut input in running.clone() {
+            if let Input::InterfaceReady { policy, .. } = &mut input {
+                policy.group_policy = None;
+            }
+            self.router.handle_input(now, input);
+        }
+        self.router.handle_input(now, Input::Policy(policy));
+        for input in running {
+            self.router.handle_input(now, input);
+        }
+    }
+}
+
+/// How many IGMP messages of one interface reach userspace.
+pub(super) fn igmp_rate(config: &Config) -> Rate {
+    Rate::new(config.igmp_rate, config.igmp_burst)
+}
+
+fn log(reload: &Reload) {
+    info!(
+        file = reload.file,
+        changes = reload.changes.len(),
+        "reloaded"
+    );
+    for change in &reload.changes {
+        info!("{change}");
+    }
+    for warning in &reload.warnings {
+        warn!("{warning}");
+    }
+}
