@@ -1,7 +1,5 @@
 //! The Internet checksum: full (RFC 1071) and incremental (RFC 1624).
 
-use crate::frame::Octets;
-
 /// Folds a sum of words to 16 bits with end-around carry. Good for sums below 2^48, which is 65,536 words of 32 bits.
 #[must_use]
 #[inline(always)]
@@ -28,24 +26,6 @@ pub const fn sum_words(header: [u32; 5]) -> u64 {
     sum
 }
 
-/// Sum of the option words between `start` and `end`, at most 40 bytes, in the same order; `None` when the frame is too
-/// short.
-#[inline(always)]
-pub fn sum_options(frame: &impl Octets, start: usize, end: usize) -> Option<u64> {
-    const WORD: usize = size_of::<u32>();
-    let mut sum = 0;
-    let mut at = 0;
-    while at < 40 {
-        if start + at >= end {
-            break;
-        }
-        let [word]: [u32; 1] = frame.read(start + at)?;
-        sum += u64::from(word);
-        at += WORD;
-    }
-    Some(sum)
-}
-
 /// The header checksum after `ttl` was lowered by one: HC' = ~(~HC + ~m + m') (RFC 1624 section 3).
 ///
 /// TTL is the high byte of its word, so m' = m - 0x0100 and ~m + m' is the constant 0xfeff, whatever the protocol.
@@ -58,6 +38,7 @@ pub const fn after_ttl_decrement(checksum: u16) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frame::Octets;
 
     fn header(ttl: u8, protocol: u8, id: u16) -> [u8; 20] {
         let mut header = [
@@ -94,14 +75,6 @@ mod tests {
                 }
             }
         }
-    }
-
-    #[test]
-    fn options_are_summed_up_to_their_end_only() {
-        let frame: &[u8] = &[0x94, 0x04, 0x00, 0x00, 0xff, 0xff];
-        let sum = sum_options(&frame, 0, 4).unwrap();
-        assert_eq!(fold(sum).to_ne_bytes(), [0x94, 0x04]);
-        assert_eq!(sum_options(&frame, 0, 8), None);
     }
 
     #[test]

@@ -11,7 +11,7 @@ pub struct Frame<'a>(pub &'a XdpContext);
 impl Octets for Frame<'_> {
     #[inline(always)]
     fn len(&self) -> usize {
-        self.0.data_end() - self.0.data()
+        opaque(self.0.data_end() - self.0.data())
     }
 
     #[inline(always)]
@@ -37,6 +37,14 @@ fn write<const N: usize>(ctx: &XdpContext, offset: usize, bytes: [u8; N]) -> boo
     true
 }
 
+/// A number whose origin LLVM no longer knows. Otherwise it moves the terms of sums between the check of a packet pointer
+/// and its use, or adds unbounded numbers to one, and verifiers cannot follow.
+#[inline(always)]
+pub fn opaque(number: usize) -> usize {
+    // SAFETY: reading a variable of our own.
+    unsafe { (&raw const number).read_volatile() }
+}
+
 /// The interface the frame came in on.
 #[inline(always)]
 pub fn ingress_ifindex(ctx: &XdpContext) -> u32 {
@@ -48,10 +56,9 @@ pub fn ingress_ifindex(ctx: &XdpContext) -> u32 {
 /// lower. The source address is the output port's business. False = the frame could not be changed.
 #[inline(always)]
 pub fn rewrite(ctx: &XdpContext, packet: &Multicast) -> bool {
-    let padding = Frame(ctx).len() - packet.ipv4_offset - packet.total_len;
-    if padding > 0 {
+    if packet.padding > 0 {
         // SAFETY: the context is the kernel's; shrinking by less than the frame's length.
-        if unsafe { bpf_xdp_adjust_tail(ctx.ctx, -(padding as i32)) } != 0 {
+        if unsafe { bpf_xdp_adjust_tail(ctx.ctx, -(packet.padding as i32)) } != 0 {
             return false;
         }
     }
