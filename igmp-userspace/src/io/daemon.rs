@@ -39,9 +39,6 @@ use crate::wire;
 /// How often the loop looks after itself when nothing happens.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
-/// Octets of the largest packet sent. Interfaces with a smaller MTU get smaller ones only from IGMPv3 source lists.
-const MTU: usize = 1500;
-
 /// What the command line says beyond the configuration.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -291,7 +288,11 @@ impl Daemon {
         message: &wire::Repr,
     ) {
         debug!(ifindex = interface.0, %destination, "sending {message}");
-        for part in wire::split(message, MTU) {
+        let port = self.ports.by_index(interface);
+        let Some(device) = port.and_then(|port| port.device.as_ref()) else {
+            return; // it went while the message was on its way
+        };
+        for part in wire::split(message, device.link.mtu) {
             let packet = wire::ipv4::emit(source, destination, &part);
             if let Err(error) = self.socket.send(interface, destination, &packet) {
                 self.tally.count(Occurrence::SendFailed);
