@@ -143,9 +143,11 @@ fn a_query_of_a_lower_address_silences_until_it_is_not_repeated() {
         "its members stay known"
     );
     // RFC 4605 section 4.2: only the querier of a link forwards to it.
-    let stopped = wire.all().wait_for_last("the stream", SOON, A_WHILE, |frame| {
-        frame.is_copy_for(GROUP)
-    });
+    let stopped = wire
+        .all()
+        .wait_for_last("the stream", SOON, A_WHILE, |frame| {
+            frame.is_copy_for(GROUP)
+        });
     assert!(stopped < query.at + A_WHILE);
 
     let own = after.wait_for(
