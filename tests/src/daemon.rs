@@ -20,6 +20,8 @@ use crate::wait::wait_until;
 /// Loading and attaching takes well under a second; the rest is for a machine busy with other tests.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+/// For igmpd to act on a message that it has received.
+const NOTICED_WITHIN: Duration = Duration::from_secs(5);
 /// USER_HZ, which the kernel has fixed for what it shows of a process.
 const TICKS_PER_SECOND: u64 = 100;
 
@@ -148,6 +150,25 @@ impl Daemon {
         let interfaces = self.ctl(&["show", "interfaces"]);
         let row = rows(&interfaces).iter().find(|row| row["name"] == name);
         row.unwrap_or_else(|| panic!("no interface {name}")).clone()
+    }
+
+    /// Who it takes for the querier of an interface's link.
+    #[track_caller]
+    pub fn querier(&self, interface: &str) -> Ipv4Addr {
+        let row = self.interface(interface);
+        let querier = row["querier"].as_str().expect("an address");
+        assert_eq!(row["querier_is_self"], row["address"] == querier);
+        querier.parse().expect("an address")
+    }
+
+    /// Waits until that is `querier`.
+    #[track_caller]
+    pub fn wait_for_querier(&self, interface: &str, querier: Ipv4Addr) {
+        wait_until(
+            &format!("{querier} to be the querier"),
+            NOTICED_WITHIN,
+            || (self.querier(interface) == querier).then_some(()),
+        );
     }
 
     /// The state of a group on an interface; `None` when nobody there wants it.

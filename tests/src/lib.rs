@@ -9,6 +9,7 @@
 )]
 
 pub mod capture;
+pub mod contested_lan;
 pub mod daemon;
 pub mod events;
 pub mod fixtures;

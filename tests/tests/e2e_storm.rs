@@ -242,6 +242,41 @@ fn a_limit_of_all_interfaces_together_is_shared() {
     assert_eq!(daemon.counter_on("lan0", "refused_group_limit"), 0);
 }
 
+#[test]
+fn a_limit_of_sources_is_exact_and_room_is_used_again() {
+    let topology = Topology::new(&[Lan::host()]);
+    let other = Ipv4Addr::new(239, 1, 1, 2);
+    let config = topology.config_with("", &["max_sources = 3"]);
+    let daemon = Daemon::start(&topology.gateway, &config);
+    let host = &topology.receivers[0];
+    let source = |index| Ipv4Addr::new(10, 9, 9, index);
+    let report = |kind, group, sources: &[Ipv4Addr]| {
+        let report = Igmp::ReportV3(vec![Record::new(kind, group, sources)]);
+        host.frame_sender()
+            .send(&host.igmp_packet(ALL_IGMPV3_ROUTERS, &report).frame());
+    };
+    let sources = |group| -> usize {
+        let group = daemon.group("lan0", group);
+        group.map_or(0, |group| rows(&group["sources"]).len())
+    };
+    report(RecordType::Allow, GROUP, &[source(1), source(2)]);
+    report(RecordType::Allow, other, &[source(3), source(4)]);
+    wait_until("the fourth to be refused", SOON, || {
+        (daemon.counter_on("lan0", "refused_source_limit") == 1).then_some(())
+    });
+    assert_eq!((sources(GROUP), sources(other)), (2, 1));
+    // INCLUDE (A), TO_IN ({}): nobody answers the query, and both are gone after the Last Member Query Time.
+    report(RecordType::ToIn, GROUP, &[]);
+    wait_until("the first two to go", SOON, || {
+        (sources(GROUP) == 0).then_some(())
+    });
+    report(RecordType::Allow, other, &[source(4), source(5)]);
+    wait_until("their room to be used", SOON, || {
+        (sources(other) == 3).then_some(())
+    });
+    assert_eq!(daemon.counter_on("lan0", "refused_source_limit"), 1);
+}
+
 /// A host joins and leaves some running streams one after the other: each time from its report to the first copy.
 fn join_times(topology: &Topology, host: &Host, wire: &Capture) -> Vec<Duration> {
     const JOINS: u8 = 5;
