@@ -121,13 +121,13 @@ impl Interface {
             ),
             (
                 &mut common.groups_water,
-                "limits.max_groups",
+                "policy.max_groups",
                 common.groups,
                 common.policy.max_groups,
             ),
             (
                 &mut common.sources_water,
-                "limits.max_sources",
+                "policy.max_sources",
                 common.sources,
                 common.policy.max_sources,
             ),

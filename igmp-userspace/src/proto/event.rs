@@ -122,10 +122,18 @@ impl fmt::Display for AclRef {
 impl fmt::Display for LeaveDecision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Prompt(PromptCause::NoPolicy) => write!(f, "prompt (no policy)"),
-            Self::Prompt(PromptCause::PermitRule(rule)) => write!(f, "prompt (permit rule {rule})"),
+            Self::Prompt(cause) => write!(f, "prompt ({cause})"),
             Self::Query(cause) => write!(f, "query ({cause})"),
             Self::Ignored(cause) => write!(f, "ignored ({cause})"),
+        }
+    }
+}
+
+impl fmt::Display for PromptCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoPolicy => write!(f, "no policy"),
+            Self::PermitRule(rule) => write!(f, "permit rule {rule}"),
         }
     }
 }

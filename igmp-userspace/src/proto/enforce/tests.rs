@@ -237,8 +237,8 @@ fn all_interfaces_together_have_limits_too() {
         },
     };
     assert!(events.eq([
-        high_water("limits.max_groups", 2),
-        high_water("limits.max_sources", 1)
+        high_water("policy.max_groups", 2),
+        high_water("policy.max_sources", 1)
     ]));
 
     sim.host(HOST).report_v2(H);
