@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Read;
+use std::net::Ipv4Addr;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -10,6 +11,7 @@ use std::{env, thread};
 
 use serde_json::Value;
 
+use crate::events::Events;
 use crate::netns::Namespace;
 use crate::scratch::ScratchDir;
 use crate::sys;
@@ -18,6 +20,8 @@ use crate::wait::wait_until;
 /// Loading and attaching takes well under a second; the rest is for a machine busy with other tests.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+/// USER_HZ, which the kernel has fixed for what it shows of a process.
+const TICKS_PER_SECOND: u64 = 100;
 
 /// A running igmpd. Dropping it kills it; its log is printed when the test fails.
 #[must_use = "dropping it kills igmpd"]
@@ -95,6 +99,17 @@ impl Daemon {
         igmpctl_at(&self.control_socket(), arguments)
     }
 
+    /// Follows `igmpctl --json events` from now on.
+    #[track_caller]
+    pub fn events(&self) -> Events {
+        let mut command = Command::new(program("IGMPCTL_BIN", "igmpctl"));
+        command
+            .arg("--socket")
+            .arg(self.control_socket())
+            .args(["--json", "events"]);
+        Events::follow(command)
+    }
+
     /// Where it listens.
     pub fn control_socket(&self) -> PathBuf {
         self.scratch.path().join("control.sock")
@@ -122,6 +137,32 @@ impl Daemon {
         let row = rows(&counters).iter().find(|row| row["name"] == name);
         let row = row.unwrap_or_else(|| panic!("{interface} has no counter {name}: {counters:#}"));
         row["value"].as_u64().expect("a count")
+    }
+
+    /// What `igmpctl show interfaces` says of one.
+    ///
+    /// # Panics
+    /// When it is not configured.
+    #[track_caller]
+    pub fn interface(&self, name: &str) -> Value {
+        let interfaces = self.ctl(&["show", "interfaces"]);
+        let row = rows(&interfaces).iter().find(|row| row["name"] == name);
+        row.unwrap_or_else(|| panic!("no interface {name}")).clone()
+    }
+
+    /// The state of a group on an interface; `None` when nobody there wants it.
+    #[track_caller]
+    pub fn group(&self, interface: &str, group: Ipv4Addr) -> Option<Value> {
+        let group = group.to_string();
+        let groups = self.ctl(&[
+            "show",
+            "groups",
+            "--interface",
+            interface,
+            "--group",
+            &group,
+        ]);
+        rows(&groups).first().cloned()
     }
 
     /// What it has logged.
@@ -154,6 +195,21 @@ impl Daemon {
             .parse()
             .expect("a number of kB");
         kibibytes * 1024
+    }
+
+    /// Processor time it has used, in user and kernel mode.
+    pub fn cpu_time(&self) -> Duration {
+        let stat =
+            fs::read_to_string(format!("/proc/{}/stat", self.process.id())).expect("igmpd runs");
+        // proc(5): utime and stime are fields 14 and 15, in ticks; the name before field 3 may hold spaces.
+        let (_, fields) = stat.rsplit_once(") ").expect("a name in parentheses");
+        let ticks: u64 = fields
+            .split(' ')
+            .skip(11)
+            .take(2)
+            .map(|ticks| ticks.parse::<u64>().expect("a number of ticks"))
+            .sum();
+        Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND)
     }
 
     /// Asks it to end (SIGTERM) and returns how it did.

@@ -10,6 +10,7 @@
 
 pub mod capture;
 pub mod daemon;
+pub mod events;
 pub mod fixtures;
 pub mod frame;
 pub mod host;

@@ -8,8 +8,12 @@
 //!           ── lan1 10.2.0.1 ── switch ─┬─ eth0 10.2.0.2  h2
 //!                                       └─ eth0 10.2.0.3  h3
 //! ```
+//!
+//! [`Topology::with_rival`] puts a second gateway beside the first: the networks in front of `wan0` and behind `lan0`
+//! then are switches that both hang on.
 
 use std::fmt::Write as _;
+use std::iter;
 use std::net::Ipv4Addr;
 
 use crate::capture::Capture;
@@ -22,6 +26,10 @@ pub const UPSTREAM: &str = "wan0";
 pub const BRIDGE: &str = "br0";
 /// The switch's port to the gateway; those to its hosts are `p1`, `p2` ...
 pub const UPLINK: &str = "p0";
+/// The switch's port to the second gateway.
+const RIVAL_UPLINK: &str = "r0";
+/// The second gateway's last octet: on every link the first has the lower address.
+const RIVAL: u8 = 254;
 
 /// What hangs on one downstream port of the gateway.
 #[derive(Clone, Copy)]
@@ -63,7 +71,10 @@ pub struct Topology {
     pub gateway: Namespace,
     /// h1, h2 ... in the order of the LANs.
     pub receivers: Vec<Host>,
+    rival: Option<Namespace>,
     lans: Vec<LanParts>,
+    /// Between the source and both gateways.
+    upstream_switch: Option<Namespace>,
 }
 
 struct LanParts {
@@ -80,23 +91,64 @@ impl Topology {
 
     /// Builds the network.
     pub fn new(lans: &[Lan]) -> Self {
-        let gateway = Namespace::new("gw");
-        gateway.set_sysctl("net.ipv4.ip_forward", 1);
-        disable_reverse_path_filter(&gateway);
-
-        let mut topology = Self {
-            source: new_host("src", Self::SOURCE),
-            gateway,
-            receivers: Vec::new(),
-            lans: Vec::new(),
-        };
-        topology.connect(
+        let topology = Self::without_lans(None);
+        connect(
+            &topology.gateway,
             UPSTREAM,
             gateway_address(0),
             &topology.source.namespace,
             DEVICE,
         );
         configure(&topology.source);
+        topology.with_lans(lans)
+    }
+
+    /// Builds the network with one LAN and a second gateway on it: `wan0` 10.0.0.254 and `lan0` 10.1.0.254.
+    ///
+    /// # Panics
+    /// When the LAN has one host only: such a LAN has no switch.
+    pub fn with_rival(lan: Lan) -> Self {
+        let mut topology = Self::without_lans(Some(new_gateway("rival")));
+        let switch = new_switch(std::slice::from_ref(&topology.source));
+        connect_to_switch(
+            &topology.gateway,
+            UPSTREAM,
+            gateway_address(0),
+            &switch,
+            UPLINK,
+        );
+        connect_to_switch(
+            topology.rival(),
+            UPSTREAM,
+            rival_address(0),
+            &switch,
+            RIVAL_UPLINK,
+        );
+        topology.upstream_switch = Some(switch);
+        let topology = topology.with_lans(&[lan]);
+        connect_to_switch(
+            topology.rival(),
+            &downstream(0),
+            rival_address(1),
+            topology.switch(0),
+            RIVAL_UPLINK,
+        );
+        topology
+    }
+
+    fn without_lans(rival: Option<Namespace>) -> Self {
+        Self {
+            source: new_host("src", Self::SOURCE),
+            gateway: new_gateway("gw"),
+            receivers: Vec::new(),
+            rival,
+            lans: Vec::new(),
+            upstream_switch: None,
+        }
+    }
+
+    fn with_lans(mut self, lans: &[Lan]) -> Self {
+        let topology = &mut self;
         topology
             .source
             .namespace
@@ -121,7 +173,15 @@ impl Topology {
                 .iter()
                 .for_each(|host| host.force_igmp_version(lan.igmp_version));
         }
-        topology
+        self
+    }
+
+    /// The second gateway.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn rival(&self) -> &Namespace {
+        self.rival.as_ref().expect("a topology with a rival")
     }
 
     /// The hosts on one LAN.
@@ -156,12 +216,17 @@ impl Topology {
 
     /// An igmpd configuration for this network: `igmp` is the body of the `[igmp]` table.
     pub fn config(&self, igmp: &str) -> String {
+        self.config_with(igmp, &[])
+    }
+
+    /// The same with further keys for the downstream interfaces, one text each from `lan0` on.
+    pub fn config_with(&self, igmp: &str, keys: &[&str]) -> String {
         let mut config =
             format!("[igmp]\n{igmp}\n[[interface]]\nname = \"{UPSTREAM}\"\nrole = \"upstream\"\n");
-        for name in self.downstreams() {
+        for (name, keys) in self.downstreams().zip(keys.iter().chain(iter::repeat(&""))) {
             let _ = write!(
                 config,
-                "[[interface]]\nname = \"{name}\"\nrole = \"downstream\"\n"
+                "[[interface]]\nname = \"{name}\"\nrole = \"downstream\"\n{keys}\n"
             );
         }
         config
@@ -171,10 +236,16 @@ impl Topology {
         let gateway_port = downstream(lan);
         let hosts = self.lan_receivers(lan);
         if let Some(switch) = &self.lans[lan].switch {
-            self.connect(&gateway_port, gateway_address(lan + 1), switch, UPLINK);
-            switch.ip(&format!("link set {UPLINK} master {BRIDGE}"));
+            connect_to_switch(
+                &self.gateway,
+                &gateway_port,
+                gateway_address(lan + 1),
+                switch,
+                UPLINK,
+            );
         } else {
-            self.connect(
+            connect(
+                &self.gateway,
                 &gateway_port,
                 gateway_address(lan + 1),
                 &hosts[0].namespace,
@@ -183,22 +254,40 @@ impl Topology {
             configure(&hosts[0]);
         }
     }
+}
 
-    /// A cable from a new device of the gateway to a new device elsewhere.
-    fn connect(&self, device: &str, address: Ipv4Addr, peer: &Namespace, peer_device: &str) {
-        self.gateway.ip(&format!(
-            "link add {device} address {} type veth peer name {peer_device} netns {}",
-            mac_text(address),
-            peer.name(),
-        ));
-        // A veth tells its peer that it takes redirected frames only when GRO is turned on while it is up.
-        peer.ip(&format!("link set {peer_device} up"));
-        peer.behave_like_hardware(peer_device);
-        self.gateway.behave_like_hardware(device);
-        self.gateway.ip(&format!(
-            "addr add {address}/24 dev {device}\nlink set {device} up"
-        ));
-    }
+/// A cable from a new device of a gateway to a new device elsewhere.
+fn connect(
+    gateway: &Namespace,
+    device: &str,
+    address: Ipv4Addr,
+    peer: &Namespace,
+    peer_device: &str,
+) {
+    gateway.ip(&format!(
+        "link add {device} address {} type veth peer name {peer_device} netns {}",
+        mac_text(address),
+        peer.name(),
+    ));
+    // A veth tells its peer that it takes redirected frames only when GRO is turned on while it is up.
+    peer.ip(&format!("link set {peer_device} up"));
+    peer.behave_like_hardware(peer_device);
+    gateway.behave_like_hardware(device);
+    gateway.ip(&format!(
+        "addr add {address}/24 dev {device}\nlink set {device} up"
+    ));
+}
+
+/// The same to a new port of a switch.
+fn connect_to_switch(
+    gateway: &Namespace,
+    device: &str,
+    address: Ipv4Addr,
+    switch: &Namespace,
+    port: &str,
+) {
+    connect(gateway, device, address, switch, port);
+    switch.ip(&format!("link set {port} master {BRIDGE}"));
 }
 
 /// Name of the gateway's downstream device for the LAN with this index.
@@ -218,6 +307,18 @@ fn address(network: usize, host: u8) -> Ipv4Addr {
         0,
         host,
     )
+}
+
+/// The second gateway's address there.
+pub fn rival_address(network: usize) -> Ipv4Addr {
+    address(network, RIVAL)
+}
+
+fn new_gateway(label: &str) -> Namespace {
+    let gateway = Namespace::new(label);
+    gateway.set_sysctl("net.ipv4.ip_forward", 1);
+    disable_reverse_path_filter(&gateway);
+    gateway
 }
 
 fn new_host(name: &str, address: Ipv4Addr) -> Host {

@@ -218,11 +218,11 @@ fn each_host_gets_the_sources_it_included_and_no_other() {
     let _other = wants_b.join_source(SSM_GROUP, b);
     for (wire, wanted, unwanted) in [(&wires[0], a, b), (&wires[1], b, a)] {
         wire.all().wait_for("the source asked for", SOON, |frame| {
-            is_copy_from(frame, wanted)
+            is_copy_from(frame, SSM_GROUP, wanted)
         });
         wire.all()
             .assert_none("the other source", A_WHILE, |frame| {
-                is_copy_from(frame, unwanted)
+                is_copy_from(frame, SSM_GROUP, unwanted)
             });
     }
     wires[2]
@@ -232,9 +232,9 @@ fn each_host_gets_the_sources_it_included_and_no_other() {
         });
 
     subscription.add_source(b);
-    wires[0]
-        .all()
-        .wait_for("the second source", SOON, |frame| is_copy_from(frame, b));
+    wires[0].all().wait_for("the second source", SOON, |frame| {
+        is_copy_from(frame, SSM_GROUP, b)
+    });
 
     // RFC 9776 section 6.4.2: INCLUDE (A), BLOCK (B): Send Q(G,A*B), and A*B expires after Last Member Query Time.
     let dropped = Record::new(RecordType::Block, SSM_GROUP, &[a]);
@@ -253,13 +253,13 @@ fn each_host_gets_the_sources_it_included_and_no_other() {
         wires[0]
             .all()
             .wait_for_last("the first source", STOPPED_WITHIN, A_WHILE, |frame| {
-                is_copy_from(frame, a)
+                is_copy_from(frame, SSM_GROUP, a)
             });
     assert_stopped_in_time(&block, stopped);
     wires[0]
         .from_now()
         .wait_for("the other source going on", SOON, |frame| {
-            is_copy_from(frame, b)
+            is_copy_from(frame, SSM_GROUP, b)
         });
 }
 
@@ -276,22 +276,23 @@ fn a_blocked_source_stops_and_the_others_go_on() {
 
     let subscription = member.join(GROUP);
     for source in [a, b] {
-        wire.all()
-            .wait_for("every source", SOON, |frame| is_copy_from(frame, source));
+        wire.all().wait_for("every source", SOON, |frame| {
+            is_copy_from(frame, GROUP, source)
+        });
     }
     subscription.block(b);
     let stopped =
         wire.all()
             .wait_for_last("the blocked source", STOPPED_WITHIN, A_WHILE, |frame| {
-                is_copy_from(frame, b)
+                is_copy_from(frame, GROUP, b)
             });
     wire.from_now()
         .wait_for("the other source going on", SOON, |frame| {
-            is_copy_from(frame, a)
+            is_copy_from(frame, GROUP, a)
         });
     wire.all()
         .assert_none("the blocked source again", Duration::ZERO, |frame| {
-            is_copy_from(frame, b) && frame.at > stopped
+            is_copy_from(frame, GROUP, b) && frame.at > stopped
         });
     bystander_wire
         .all()
@@ -362,10 +363,8 @@ fn both_sources(topology: &Topology, group: Ipv4Addr) -> [Stream; 2] {
         .map(|source| StreamSpec::to(group).from(source).start(&topology.source))
 }
 
-fn is_copy_from(frame: &Frame, source: Ipv4Addr) -> bool {
-    [GROUP, SSM_GROUP]
-        .into_iter()
-        .any(|group| frame.is_copy_for(group))
+fn is_copy_from(frame: &Frame, group: Ipv4Addr, source: Ipv4Addr) -> bool {
+    frame.is_copy_for(group)
         && frame
             .packet
             .as_ref()

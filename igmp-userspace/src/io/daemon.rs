@@ -25,6 +25,7 @@ use super::datapath::pool::{Done, Job, Pool};
 use super::datapath::{self, Datapath};
 use super::events::{Event, Events};
 use super::links::{self, Snapshot};
+use super::losses::Losses;
 use super::notify;
 use super::packet_socket::PacketSocket;
 use super::ports::Ports;
@@ -38,9 +39,6 @@ use crate::wire;
 
 /// How often the loop looks after itself when nothing happens.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
-
-/// Octets of the largest packet sent. Interfaces with a smaller MTU get smaller ones only from IGMPv3 source lists.
-const MTU: usize = 1500;
 
 /// What the command line says beyond the configuration.
 #[derive(Clone, Debug)]
@@ -132,7 +130,7 @@ pub struct Daemon {
     /// Groups whose flows have to be computed again.
     dirty: BTreeSet<Ipv4Addr>,
     /// Ring buffer losses already answered with a query.
-    losses: BTreeMap<u32, u64>,
+    losses: Losses,
     /// Names of the interfaces that went with the present input: there is something to tell about them yet.
     departed: BTreeMap<IfIndex, String>,
 }
@@ -171,7 +169,7 @@ impl Daemon {
             socket,
             snapshot: Snapshot::default(),
             dirty: BTreeSet::new(),
-            losses: BTreeMap::new(),
+            losses: Losses::default(),
             departed: BTreeMap::new(),
         };
         let policy = Input::Policy(daemon.config.policy.clone());
@@ -242,9 +240,8 @@ impl Daemon {
             let Ok(counts) = self.datapath.counters(port.slot) else {
                 continue;
             };
-            let losses = counts[Counter::IgmpRingFull as usize];
-            let known = self.losses.insert(port.slot, losses).unwrap_or(0);
-            lost += losses - known;
+            let count = counts[Counter::IgmpRingFull as usize];
+            lost += self.losses.new_since_last(port.slot, count);
         }
         if lost > 0 {
             warn!(
@@ -276,7 +273,9 @@ impl Daemon {
             let members = self.members(group);
             if let Err(refusal) = self.fib.update_group(group, &members) {
                 self.tally.count(Occurrence::FlowRefused);
-                debug!(%group, "flow refused: {refusal}");
+                if self.fib.refused_len() == 1 {
+                    warn!(%group, "flow refused: {refusal}; the others are counted");
+                }
             }
         }
         self.write_maps();
@@ -291,7 +290,11 @@ impl Daemon {
         message: &wire::Repr,
     ) {
         debug!(ifindex = interface.0, %destination, "sending {message}");
-        for part in wire::split(message, MTU) {
+        let port = self.ports.by_index(interface);
+        let Some(device) = port.and_then(|port| port.device.as_ref()) else {
+            return; // it went while the message was on its way
+        };
+        for part in wire::split(message, device.link.mtu) {
             let packet = wire::ipv4::emit(source, destination, &part);
             if let Err(error) = self.socket.send(interface, destination, &packet) {
                 self.tally.count(Occurrence::SendFailed);

@@ -32,6 +32,8 @@ pub struct Link {
     pub up: bool,
     /// Ethernet address; `None` for devices without one.
     pub mac: Option<Mac>,
+    /// Octets of the largest IPv4 packet.
+    pub mtu: usize,
     /// IPv4 addresses with prefix lengths, in the kernel's order: primary first.
     pub addresses: Vec<Ipv4Net>,
 }
@@ -130,10 +132,12 @@ fn is_up(message: &LinkMessage) -> bool {
 fn link(message: &LinkMessage) -> Option<Link> {
     let mut name = None;
     let mut mac = None;
+    let mut mtu = None;
     for attribute in &message.attributes {
         match attribute {
             LinkAttribute::IfName(text) => name = Some(text.clone()),
             LinkAttribute::Address(bytes) => mac = Mac::try_from(bytes.as_slice()).ok(),
+            LinkAttribute::Mtu(octets) => mtu = usize::try_from(*octets).ok(),
             _ => {}
         }
     }
@@ -142,6 +146,7 @@ fn link(message: &LinkMessage) -> Option<Link> {
         name: name?,
         up: is_up(message),
         mac,
+        mtu: mtu?,
         addresses: Vec::new(),
     })
 }
