@@ -24,6 +24,8 @@ const IGMP: &str = "version = 2\nquery_interval = \"60s\"\nquery_response_interv
 const ONE_SECOND: Duration = Duration::from_secs(1);
 const STOP_TOLERANCE: Duration = Duration::from_millis(100);
 const STAMP_TOLERANCE: Duration = Duration::from_millis(10);
+/// Linux counts its answer's delay in ticks, from the tick after the query.
+const HOST_TIMER_SLACK: Duration = Duration::from_millis(100);
 const SOON: Duration = Duration::from_secs(3);
 const QUIET: Duration = Duration::from_millis(200);
 
@@ -80,7 +82,7 @@ fn query_join_and_leave() {
             .duration_since(query.at)
             .expect("an answer comes after its question");
         assert!(
-            took <= ONE_SECOND + STAMP_TOLERANCE,
+            took <= ONE_SECOND + HOST_TIMER_SLACK,
             "the host takes at most the Max Response Time, took {took:?}"
         );
         from_start.wait_for("the stream", SOON, |frame| frame.is_copy_for(group));

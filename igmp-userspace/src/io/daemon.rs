@@ -25,6 +25,7 @@ use super::datapath::pool::{Done, Job, Pool};
 use super::datapath::{self, Datapath};
 use super::events::{Event, Events};
 use super::links::{self, Snapshot};
+use super::losses::Losses;
 use super::notify;
 use super::packet_socket::PacketSocket;
 use super::ports::Ports;
@@ -129,7 +130,7 @@ pub struct Daemon {
     /// Groups whose flows have to be computed again.
     dirty: BTreeSet<Ipv4Addr>,
     /// Ring buffer losses already answered with a query.
-    losses: BTreeMap<u32, u64>,
+    losses: Losses,
     /// Names of the interfaces that went with the present input: there is something to tell about them yet.
     departed: BTreeMap<IfIndex, String>,
 }
@@ -168,7 +169,7 @@ impl Daemon {
             socket,
             snapshot: Snapshot::default(),
             dirty: BTreeSet::new(),
-            losses: BTreeMap::new(),
+            losses: Losses::default(),
             departed: BTreeMap::new(),
         };
         let policy = Input::Policy(daemon.config.policy.clone());
@@ -239,9 +240,8 @@ impl Daemon {
             let Ok(counts) = self.datapath.counters(port.slot) else {
                 continue;
             };
-            let losses = counts[Counter::IgmpRingFull as usize];
-            let known = self.losses.insert(port.slot, losses).unwrap_or(0);
-            lost += losses - known;
+            let count = counts[Counter::IgmpRingFull as usize];
+            lost += self.losses.new_since_last(port.slot, count);
         }
         if lost > 0 {
             warn!(
@@ -273,7 +273,9 @@ impl Daemon {
             let members = self.members(group);
             if let Err(refusal) = self.fib.update_group(group, &members) {
                 self.tally.count(Occurrence::FlowRefused);
-                debug!(%group, "flow refused: {refusal}");
+                if self.fib.refused_len() == 1 {
+                    warn!(%group, "flow refused: {refusal}; the others are counted");
+                }
             }
         }
         self.write_maps();

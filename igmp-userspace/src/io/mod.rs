@@ -8,6 +8,7 @@ pub mod datapath;
 pub mod events;
 mod kernel_log;
 pub mod links;
+mod losses;
 pub mod notify;
 pub mod packet_socket;
 pub mod ports;

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use super::acl::Question;
 use super::interface::{Context, Interface};
 use super::reception::Statics;
+use super::tracking::Hosts;
 use super::{Counter, EventKind, FilterMode, InterfacePolicy};
 
 impl Interface {
@@ -29,7 +30,7 @@ impl Interface {
         if !self.tracks_hosts() {
             self.groups
                 .values_mut()
-                .for_each(|group| group.hosts = Default::default());
+                .for_each(|group| group.hosts = Hosts::default());
             self.host_count = 0;
         }
         let addresses: Vec<Ipv4Addr> = self.groups.keys().copied().collect();

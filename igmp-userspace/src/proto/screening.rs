@@ -70,17 +70,15 @@ impl Interface {
             return Some(record);
         }
         let mapped = cx.common.mapped_sources(record.group);
-        match mapped.filter(|_| version < Version::V3) {
-            Some(sources) => Some(GroupRecord {
-                record_type: RecordType::ModeIsInclude,
-                group: record.group,
-                sources: sources.to_vec(),
-            }),
-            None => {
-                self.counters.count(Counter::AnySource);
-                None
-            }
-        }
+        let Some(sources) = mapped.filter(|_| version < Version::V3) else {
+            self.counters.count(Counter::AnySource);
+            return None;
+        };
+        Some(GroupRecord {
+            record_type: RecordType::ModeIsInclude,
+            group: record.group,
+            sources: sources.to_vec(),
+        })
     }
 }
 

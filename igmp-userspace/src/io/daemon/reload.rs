@@ -55,10 +55,6 @@ impl Daemon {
             &mut self.datapath,
             &self.socket,
         )?;
-        // A slot that is free now may be another interface's next, whose counts begin at zero.
-        let ports = &self.ports;
-        self.losses
-            .retain(|slot, _| ports.iter().any(|port| port.slot == *slot));
         self.handle_port_events(events);
         if self.config.policy != config.policy {
             self.replace_policy(config.policy.clone());
