@@ -1,7 +1,7 @@
 //! Queries made by hand: those that must not decide anything, and what those of an elected querier change.
 
 use std::net::Ipv4Addr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use igmp_tests::contested_lan::{
     ContestedLan, HIGH_ADDRESS, LOW_ADDRESS, with_robustness_and_interval,
@@ -152,6 +152,42 @@ fn a_non_querier_lowers_its_timer_on_a_specific_query_unless_the_s_flag_says_not
     );
     wait_until("the group to be gone", 2 * LAST_MEMBER_QUERY_TIME, || {
         lan.daemon.group("lan0", GROUP).is_none().then_some(())
+    });
+}
+
+#[test]
+fn an_election_waits_for_the_last_member_query_to_end() {
+    // Else a group that is being asked about would stay with neither: the new querier has not heard the Leave.
+    let lan = ContestedLan::new(IGMP, "");
+    let wire = lan.member().capture();
+    let stream = StreamSpec::to(GROUP).start(&lan.topology.source);
+    lan.member().join(GROUP).wait_for_arrival(SOON); // and leaves
+    let asks = |frame: &Frame| frame.received_igmp(|igmp| igmp.asks_about(GROUP));
+    let first = wire.all().wait_for("the first query", SOON, asks);
+    lan.send(&lan.general_query(3, 10));
+    let claim = wire
+        .all()
+        .wait_for("the claim", SOON, |frame| is_query_from(frame, LOW_ADDRESS));
+    wait_until("it to be received", SOON, || {
+        (lan.daemon.counter_on("lan0", "received_query_v3") == 1).then_some(())
+    });
+    assert_eq!(lan.querier(), HIGH_ADDRESS, "not yet");
+
+    lan.daemon.wait_for_querier("lan0", LOW_ADDRESS);
+    let queries = wire.all().frames(asks);
+    assert_eq!(queries.len(), 2, "Last Member Query Count: {queries:?}");
+    assert!(queries[1].at > claim.at);
+    let ended = first.at + LAST_MEMBER_QUERY_TIME;
+    assert!(
+        SystemTime::now() > ended,
+        "the new querier was recognised before the old one had finished"
+    );
+    assert_eq!(lan.daemon.group("lan0", GROUP), None);
+    // From then on it leaves the asking to the other.
+    let after = wire.from_now();
+    assert!(stream.sent() > 100);
+    after.assert_none("a query of our own", SOON, |frame| {
+        is_query_from(frame, HIGH_ADDRESS)
     });
 }
 
