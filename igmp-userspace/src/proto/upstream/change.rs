@@ -27,9 +27,8 @@ impl PendingChange {
                 self.source_reports_left.insert(source, robustness);
             }
         } else {
-            // A Filter-Mode-Change Record tells of every source: those that are pending need no reports of their own.
+            // Its record tells of every source: pending ones count down meanwhile, and none outlasts it.
             self.mode_reports_left = robustness;
-            self.source_reports_left.clear();
         }
     }
 
