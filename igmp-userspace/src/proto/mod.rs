@@ -19,6 +19,7 @@ mod membership;
 mod params;
 mod policy;
 mod querier;
+mod random;
 mod reception;
 mod router;
 mod screening;
@@ -27,6 +28,7 @@ mod specific_query;
 mod time;
 mod timers;
 mod tracking;
+pub mod upstream;
 
 #[cfg(test)]
 mod model_tests;

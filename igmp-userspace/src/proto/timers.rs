@@ -1,4 +1,4 @@
-//! Deadlines of the whole router in one ordered set: arming, moving and cancelling cost O(log n).
+//! Deadlines of the whole router (or host) in one ordered set: arming, moving and cancelling cost O(log n).
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -15,17 +15,18 @@ pub(super) enum Timer {
 }
 
 /// The deadlines that are armed. Their owners keep a copy of their own, so that moving one needs no search.
-#[derive(Debug, Default)]
-pub(super) struct Deadlines(BTreeSet<(Instant, Timer)>);
+#[derive(Debug)]
+pub(super) struct Deadlines<T = Timer>(BTreeSet<(Instant, T)>);
 
-impl Deadlines {
+impl<T> Default for Deadlines<T> {
+    fn default() -> Self {
+        Self(BTreeSet::new())
+    }
+}
+
+impl<T: Copy + Ord> Deadlines<T> {
     /// Moves `timer` from `armed` (the owner's copy, updated) to `deadline`; `None` is "not armed".
-    pub(super) fn set(
-        &mut self,
-        timer: Timer,
-        armed: &mut Option<Instant>,
-        deadline: Option<Instant>,
-    ) {
+    pub(super) fn set(&mut self, timer: T, armed: &mut Option<Instant>, deadline: Option<Instant>) {
         if *armed == deadline {
             return;
         }
@@ -44,7 +45,7 @@ impl Deadlines {
     }
 
     /// Takes out what is due at `now`, earliest first. The owners must forget their copies.
-    pub(super) fn take_due(&mut self, now: Instant) -> Vec<Timer> {
+    pub(super) fn take_due(&mut self, now: Instant) -> Vec<T> {
         let mut due = Vec::new();
         while self.next().is_some_and(|deadline| deadline <= now) {
             due.extend(self.0.pop_first().map(|(_, timer)| timer));
