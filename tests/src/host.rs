@@ -1,5 +1,6 @@
 //! Real kernel hosts: memberships by ordinary sockets, streams received and frames sent by hand.
 
+use std::io;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, SystemTime};
@@ -22,6 +23,7 @@ const MCAST_JOIN_SOURCE_GROUP: c_int = 46;
 const IP_MSFILTER: c_int = 41;
 /// Room for a few seconds of stream while the test looks elsewhere.
 const RECEIVE_BUFFER_BYTES: i32 = 16 << 20;
+const PORT_FREE_WITHIN: Duration = Duration::from_secs(2);
 
 /// A host: a namespace with one device, `eth0`.
 pub struct Host {
@@ -61,8 +63,17 @@ impl Host {
 
     fn listen(&self, group: Ipv4Addr) -> Subscription {
         let (socket, interface) = self.namespace.enter(|| {
-            let socket = UdpSocket::bind((group, PORT))
-                .unwrap_or_else(|error| panic!("bind {group}:{PORT}: {error}"));
+            // A process that another test has just forked holds this one's closed sockets until it executes its program.
+            let socket =
+                wait_until(
+                    "the port to be free",
+                    PORT_FREE_WITHIN,
+                    || match UdpSocket::bind((group, PORT)) {
+                        Ok(socket) => Some(socket),
+                        Err(error) if error.kind() == io::ErrorKind::AddrInUse => None,
+                        Err(error) => panic!("bind {group}:{PORT}: {error}"),
+                    },
+                );
             (
                 socket,
                 sys::interface_index(DEVICE).expect("a host has its device"),
