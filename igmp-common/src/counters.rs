@@ -33,6 +33,7 @@ macro_rules! counters {
 
 counters! {
     Forwarded = "forwarded", "multicast packets replicated to at least the named set";
+    ForwardedToUpstream = "forwarded_to_upstream", "multicast packets from downstream sent upstream only: no members (RFC 4605)";
     IgmpToUserspace = "igmp_to_userspace", "IGMP messages copied to the ring buffer";
     IgmpPoliced = "igmp_policed", "IGMP messages over the interface's rate, not copied";
     IgmpRingFull = "igmp_ring_full", "IGMP messages lost because the ring buffer was full";
@@ -48,6 +49,8 @@ counters! {
     PassTtlExpired = "pass_ttl_expired", "TTL 0 or 1; left to the kernel";
     PassNoFlow = "pass_no_flow", "no member anywhere for this group and source; left to the kernel";
     PassNoOutput = "pass_no_output", "members exist, but none that packets from here may go to; left to the kernel";
+    PassGroupFilter = "pass_group_filter", "group not served on this interface (whitelist, blacklist); left to the kernel";
+    PassClosed = "pass_closed", "another router is the querier of the link and forwards; left to the kernel";
     PassSourceUnknown = "pass_source_unknown", "source in no subnet or alt_subnet of the incoming interface";
     PassSourceMartian = "pass_source_martian", "impossible source address, or one of our own";
     PassWrongInterface = "pass_wrong_interface", "source belongs to another interface's subnet";

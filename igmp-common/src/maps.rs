@@ -59,7 +59,7 @@ pub struct Port {
     pub igmp_rate: Rate,
     /// Index into `COUNTERS` and `POLICERS`.
     pub slot: u32,
-    /// [`PORT_UPSTREAM`] or zero.
+    /// `PORT_*`, or zero.
     pub flags: u32,
     /// The device's own address: frames to other unicast addresses are not for us.
     pub mac: Mac,
@@ -70,6 +70,11 @@ assert_layout!(Port, 32);
 
 /// [`Port::flags`]: packets from here take `set_from_upstream`.
 pub const PORT_UPSTREAM: u32 = 1;
+/// [`Port::flags`]: nothing that comes in here is forwarded: another router is the querier of the link (RFC 4605 section
+/// 4.2).
+pub const PORT_CLOSED: u32 = 1 << 1;
+/// [`Port::flags`]: `GROUPS` says which groups are forwarded from here.
+pub const PORT_FILTERS_GROUPS: u32 = 1 << 2;
 
 /// Data part of a `SOURCES` key, a longest-prefix match of interface and source.
 #[repr(C)]
@@ -108,14 +113,43 @@ pub const SOURCE_MARTIAN: u32 = 2;
 /// `SOURCES` value: the prefix is another interface's own subnet (the reverse-path check).
 pub const SOURCE_WRONG_INTERFACE: u32 = 3;
 
+/// The interface of a `GROUPS` key that stands for "out of the upstream": groups that packets from downstream without a
+/// flow may be sent to.
+pub const TOWARDS_UPSTREAM: u32 = 0;
+/// `GROUPS` value: groups in this prefix are served. A `GROUPS` key is a [`SourceKey`] with a group for a source.
+pub const GROUP_SERVED: u32 = 1;
+/// `GROUPS` value: groups in this prefix are not.
+pub const GROUP_REFUSED: u32 = 2;
+
 /// Value of `CONTROL`, a one-element array.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Control {
     /// Nonzero while `FLOWS` holds any (S,G) entry; while zero the program goes straight to (*,G).
     pub source_specific_flows: u32,
+    /// Replication set for packets from a downstream interface that have no flow: the upstream (RFC 4605 section 4.2);
+    /// [`NO_SET`] = there is none.
+    pub set_without_flow: u32,
+    /// Nonzero while `GROUPS` has entries under [`TOWARDS_UPSTREAM`].
+    pub filters_towards_upstream: u32,
 }
-assert_layout!(Control, 4);
+assert_layout!(Control, 12);
+
+/// A record of the `REFUSALS` ring buffer: a packet was not forwarded because of its source. At most one a source and
+/// minute, and not more a second than the interface's share.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Refusal {
+    /// Interface it came in on.
+    pub ifindex: u32,
+    /// `Counter::PassSourceUnknown` or `Counter::PassWrongInterface`.
+    pub counter: u32,
+    /// IPv4 source.
+    pub source: [u8; 4],
+    /// IPv4 group.
+    pub group: [u8; 4],
+}
+assert_layout!(Refusal, 16);
 
 /// What precedes each frame in the `EVENTS` ring buffer.
 #[repr(C)]

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::Ipv4Addr;
 
+use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
 use crate::proto;
@@ -58,6 +59,25 @@ pub enum EventKind {
         /// Why: `permit rule 5`, `no match`, `acl 2001 missing`.
         cause: String,
     },
+    /// A group was joined upstream.
+    UpstreamJoined {
+        /// The group.
+        group: Ipv4Addr,
+    },
+    /// A group was left upstream.
+    UpstreamLeft {
+        /// The group.
+        group: Ipv4Addr,
+    },
+    /// A source is neither in the interface's subnets nor in its `alt_subnets`; told at most once a source and minute.
+    SourceRefused {
+        /// The source.
+        source: Ipv4Addr,
+        /// The group of the data packet; null for an IGMP message.
+        group: Option<Ipv4Addr>,
+        /// The configuration line that would accept it: `alt_subnets = ["10.0.0.5/32"]`.
+        remedy: String,
+    },
     /// The querier of the link is another one.
     QuerierChanged {
         /// Its address.
@@ -106,6 +126,9 @@ impl From<proto::EventKind> for EventKind {
                     cause,
                 }
             }
+            proto::EventKind::UpstreamJoined { group } => Self::UpstreamJoined { group },
+            proto::EventKind::UpstreamLeft { group } => Self::UpstreamLeft { group },
+            proto::EventKind::SourceRefused { source } => Self::source_refused(source, None, &[]),
             proto::EventKind::QuerierChanged { querier, is_self } => Self::QuerierChanged {
                 querier,
                 querier_is_self: is_self,
@@ -119,6 +142,24 @@ impl From<proto::EventKind> for EventKind {
                 used,
                 allowed,
             },
+        }
+    }
+}
+
+impl EventKind {
+    /// `source` was refused on an interface that has these `alt_subnets`; `group` when it sent data.
+    #[must_use]
+    pub fn source_refused(
+        source: Ipv4Addr,
+        group: Option<Ipv4Addr>,
+        alt_subnets: &[Ipv4Net],
+    ) -> Self {
+        let networks = alt_subnets.iter().copied().chain([source.into()]);
+        let networks: Vec<String> = networks.map(|network| format!("\"{network}\"")).collect();
+        Self::SourceRefused {
+            source,
+            group,
+            remedy: format!("alt_subnets = [{}]", networks.join(", ")),
         }
     }
 }
@@ -150,6 +191,22 @@ impl fmt::Display for EventKind {
                     LeaveDecision::Ignored => "ignored",
                 };
                 write!(f, "{host} leaves {group}: {decision} ({cause})")
+            }
+            Self::UpstreamJoined { group } => write!(f, "{group} joined upstream"),
+            Self::UpstreamLeft { group } => write!(f, "{group} left upstream"),
+            Self::SourceRefused {
+                source,
+                group,
+                remedy,
+            } => {
+                match group {
+                    Some(group) => write!(f, "packets from {source} to {group} refused")?,
+                    None => write!(f, "IGMP from {source} refused")?,
+                }
+                write!(
+                    f,
+                    ": the source is in no network of this interface; to accept it: {remedy}"
+                )
             }
             Self::QuerierChanged {
                 querier,

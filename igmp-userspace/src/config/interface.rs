@@ -65,6 +65,8 @@ pub struct InterfaceConfig {
     pub role: Role,
     /// Networks whose sources are accepted on it beyond its own subnets.
     pub alt_subnets: Vec<Ipv4Net>,
+    /// Packets go out only if their TTL was above this (`threshold`); 1 is what any router does.
+    pub ttl_threshold: u8,
     /// Timers and versions of IGMP.
     pub params: InterfaceParams,
     /// What is allowed there.
@@ -121,6 +123,7 @@ pub(super) fn read(
         name,
         role,
         alt_subnets,
+        ttl_threshold: 1,
         params,
         policy,
     })

@@ -10,7 +10,7 @@ use super::address::{parse_group, parse_source};
 use super::error::{Error, Problem};
 use super::policy::MOST_ENTRIES;
 use super::reader::{Section, Source, type_name, wrong_type};
-use crate::proto::{AclRef, InterfacePolicy, Policy, PromptLeave};
+use crate::proto::{AclRef, GroupFilter, InterfacePolicy, Policy, PromptLeave};
 
 /// The keys that may stand in `[igmp]` as defaults as well as in an `[[interface]]`; what is not written is `None`.
 pub(super) struct SharedKeys {
@@ -103,6 +103,7 @@ impl PolicyKeys {
         Ok(InterfacePolicy {
             prompt_leave: first(own.prompt_leave.as_ref(), defaults.prompt_leave.as_ref())
                 .unwrap_or(built_in.prompt_leave),
+            group_filter: GroupFilter::default(),
             group_policy: self.group_policy.map(Spanned::into_inner),
             report_sources: self.report_sources.map(Spanned::into_inner),
             query_sources: self.query_sources.map(Spanned::into_inner),

@@ -20,6 +20,7 @@ mod warnings;
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 pub use acl::{find as find_acl, title as acl_title};
 pub use acl_uses::Use;
@@ -48,6 +49,9 @@ pub const DEFAULT_IGMP_RATE: u32 = 10_000;
 /// How many of them at once.
 pub const DEFAULT_IGMP_BURST: u32 = 20_000;
 
+/// Most network cards filter at least so many addresses in hardware before they take all multicast themselves.
+pub const DEFAULT_MULTICAST_FILTER: u32 = 64;
+
 /// The kernel allocates every flow up front: a typing error must not take gigabytes.
 const MOST_FLOWS: u32 = 1_048_576;
 
@@ -72,10 +76,35 @@ pub struct Config {
     pub igmp_rate: u32,
     /// How many of them at once, after a pause.
     pub igmp_burst: u32,
+    /// Groups up to which the upstream device is asked for each by its Ethernet address; beyond, for all multicast.
+    pub multicast_filter: u32,
+    /// What is particular to the proxy.
+    pub proxy: ProxyConfig,
     /// What is allowed on all interfaces.
     pub policy: Policy,
     /// The interfaces, in the order given: at most one upstream, at least one downstream, no name twice.
     pub interfaces: Vec<InterfaceConfig>,
+}
+
+/// `[proxy]`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ProxyConfig {
+    /// Nothing is attached, queried or forwarded, as if every interface were `disabled`.
+    pub disabled: bool,
+    /// Leave upstream as soon as the last known member leaves; false: when its last member procedure ends.
+    pub quick_leave: bool,
+    /// How long a group stays joined upstream when nobody wants it any more.
+    pub leave_linger: Duration,
+}
+
+impl Default for ProxyConfig {
+    fn default() -> Self {
+        Self {
+            disabled: false,
+            quick_leave: true,
+            leave_linger: Duration::ZERO,
+        }
+    }
 }
 
 /// How packets are replicated.
@@ -174,6 +203,8 @@ pub fn parse(text: &str, file_name: &str) -> Result<Config, Error> {
         max_flows: max_flows.map_or(DEFAULT_MAX_FLOWS, toml::Spanned::into_inner),
         igmp_rate: igmp_rate.map_or(DEFAULT_IGMP_RATE, toml::Spanned::into_inner),
         igmp_burst: igmp_burst.map_or(DEFAULT_IGMP_BURST, toml::Spanned::into_inner),
+        multicast_filter: DEFAULT_MULTICAST_FILTER,
+        proxy: ProxyConfig::default(),
         policy,
         interfaces,
     })
@@ -203,6 +234,7 @@ impl Config {
                 name: name.to_owned(),
                 role,
                 alt_subnets: Vec::new(),
+                ttl_threshold: 1,
                 params: InterfaceParams::default(),
                 policy: InterfacePolicy::default(),
             });
@@ -216,6 +248,8 @@ impl Config {
             max_flows: DEFAULT_MAX_FLOWS,
             igmp_rate: DEFAULT_IGMP_RATE,
             igmp_burst: DEFAULT_IGMP_BURST,
+            multicast_filter: DEFAULT_MULTICAST_FILTER,
+            proxy: ProxyConfig::default(),
             policy: Policy::default(),
             interfaces,
         })

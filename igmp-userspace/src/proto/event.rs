@@ -38,6 +38,21 @@ pub enum EventKind {
         /// What was decided, and why.
         decision: LeaveDecision,
     },
+    /// A group was joined upstream (RFC 4605 section 4.1).
+    UpstreamJoined {
+        /// The group.
+        group: Ipv4Addr,
+    },
+    /// A group was left upstream.
+    UpstreamLeft {
+        /// The group.
+        group: Ipv4Addr,
+    },
+    /// A message came from a source that is neither in the interface's subnets nor in `alt_subnets`.
+    SourceRefused {
+        /// Its source.
+        source: Ipv4Addr,
+    },
     /// The querier of the link is another one.
     QuerierChanged {
         /// Its address.

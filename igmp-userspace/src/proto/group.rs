@@ -34,6 +34,8 @@ pub struct Group {
     /// Whom it was learnt from, where hosts are tracked.
     pub(super) hosts: Hosts,
     pub(super) statics: Option<Box<Statics>>,
+    /// The last known member has left, and since then nobody has answered ([`Policy::quick_leave`](super::Policy)).
+    pub(super) abandoned: bool,
     /// The deadline that is armed for this group in the router's `Deadlines`.
     pub(super) armed: Option<Instant>,
 }
@@ -69,6 +71,13 @@ impl Group {
     #[must_use]
     pub const fn is_static(&self) -> bool {
         self.statics.is_some()
+    }
+
+    /// True when the last known member has left: its last member procedure runs and nobody has answered yet. Only with
+    /// [`Policy::quick_leave`](super::Policy::quick_leave).
+    #[must_use]
+    pub const fn is_abandoned(&self) -> bool {
+        self.abandoned
     }
 
     /// Group Compatibility Mode (section 7.3.2): the oldest version heard from its members.
@@ -134,6 +143,7 @@ impl Group {
             source_query_at: None,
             hosts: Hosts::default(),
             statics: None,
+            abandoned: false,
             armed: None,
         }
     }

@@ -12,6 +12,7 @@ mod counters;
 mod enforce;
 mod event;
 mod group;
+mod group_filter;
 mod interface;
 mod leave;
 mod limits;
@@ -43,6 +44,7 @@ pub use acl::AclHits;
 pub use counters::{Counter, Counters};
 pub use event::{Event, EventKind, IgnoreCause, LeaveDecision, PromptCause, QueryCause};
 pub use group::Group;
+pub use group_filter::GroupFilter;
 pub use interface::{Interface, Querier};
 pub use params::InterfaceParams;
 pub use policy::{Acl, AclRef, Action, InterfacePolicy, Policy, PromptLeave, Rule};
@@ -72,6 +74,10 @@ pub enum FilterMode {
 
 /// What happened in the world.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "inputs are handed over one at a time, never stored"
+)]
 pub enum Input {
     /// A downstream interface is up and has an address; sent again when anything of it changes.
     /// The first one starts the querier (startup queries at once); a later one keeps the memberships.
@@ -103,6 +109,15 @@ pub enum Input {
     /// What holds for all interfaces is this from now on, also for what is there already; before the first one it is
     /// [`Policy::default`].
     Policy(Policy),
+    /// Forget what was learnt of these groups and ask for it again; static groups stay.
+    Clear {
+        /// Only on this interface.
+        interface: Option<IfIndex>,
+        /// Only this group.
+        group: Option<Ipv4Addr>,
+    },
+    /// Forget everything learnt, who the querier is too, and begin as if every interface had just become ready.
+    Restart,
     /// Messages were lost between the kernel and us: ask again on every interface so that state heals.
     MessagesLost,
 }

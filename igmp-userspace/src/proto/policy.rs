@@ -4,6 +4,8 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
+use super::GroupFilter;
+
 /// What a rule does with what it matches.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Action {
@@ -64,6 +66,8 @@ pub struct InterfacePolicy {
     pub prompt_leave: Option<PromptLeave>,
     /// Groups (and sources) that hosts may join; a list that is missing or empty denies all. `None` = all.
     pub group_policy: Option<AclRef>,
+    /// Groups that are served here at all (`whitelist`, `blacklist`); on the upstream, those that are joined there.
+    pub group_filter: GroupFilter,
     /// Hosts whose reports and leaves are accepted, matched as `source`; `None` = the interface's own subnets,
     /// `alt_subnets` and 0.0.0.0.
     pub report_sources: Option<AclRef>,
@@ -86,6 +90,7 @@ impl Default for InterfacePolicy {
         Self {
             prompt_leave: None,
             group_policy: None,
+            group_filter: GroupFilter::default(),
             report_sources: None,
             query_sources: None,
             require_router_alert: false,
@@ -108,6 +113,9 @@ pub struct Policy {
     pub ssm_mapping: Vec<(Ipv4Net, Vec<Ipv4Addr>)>,
     /// Groups that are never tracked nor forwarded.
     pub untracked_groups: Vec<Ipv4Net>,
+    /// When the last known member of a group leaves, the group counts as abandoned while its last member procedure runs
+    /// ([`Group::is_abandoned`](super::Group::is_abandoned)). Hosts are tracked for it. For a proxy: quick leave.
+    pub quick_leave: bool,
     /// Memberships (group and interface) of all interfaces together at most.
     pub max_groups: usize,
     /// Sources of all interfaces together at most.
@@ -121,6 +129,7 @@ impl Default for Policy {
             ssm_ranges: vec![Ipv4Net::new_assert(Ipv4Addr::new(232, 0, 0, 0), 8)],
             ssm_mapping: Vec::new(),
             untracked_groups: vec![Ipv4Net::new_assert(Ipv4Addr::new(224, 0, 0, 0), 24)],
+            quick_leave: false,
             max_groups: 1_048_576,
             max_sources: 1_048_576,
         }

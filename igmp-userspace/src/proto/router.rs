@@ -71,6 +71,7 @@ impl Router {
                 self.common.replace_policy(policy);
                 self.each(now, Interface::enforce);
             }
+            Input::Clear { .. } | Input::Restart => {}
             Input::MessagesLost => self.each(now, Interface::messages_lost),
         }
     }

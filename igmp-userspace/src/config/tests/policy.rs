@@ -1,7 +1,7 @@
 use std::net::Ipv4Addr;
 
 use super::*;
-use crate::proto::{AclRef, PromptLeave};
+use crate::proto::{AclRef, GroupFilter, PromptLeave};
 
 /// The policy of the interface `eth1` with these keys, in a good file.
 #[track_caller]
@@ -86,6 +86,7 @@ fn every_key_of_an_interface_is_read() {
     );
     let expected = InterfacePolicy {
         prompt_leave: Some(PromptLeave::default()),
+        group_filter: GroupFilter::default(),
         group_policy: Some(AclRef::Name("iptv".into())),
         report_sources: Some(AclRef::Number(3000)),
         query_sources: Some(AclRef::Name("routers".into())),
@@ -149,6 +150,7 @@ fn what_holds_for_all_interfaces_is_read() {
     );
     let expected = Policy {
         acls: vec![],
+        quick_leave: false,
         ssm_ranges: vec![
             "232.0.0.0/8".parse().unwrap(),
             "239.232.0.0/16".parse().unwrap(),

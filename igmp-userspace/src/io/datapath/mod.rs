@@ -195,6 +195,7 @@ impl Datapath {
             Change::SourceSpecific(on) => {
                 let control = Control {
                     source_specific_flows: u32::from(*on),
+                    ..Control::default()
                 };
                 self.control.set(0, Raw(control), 0)
             }

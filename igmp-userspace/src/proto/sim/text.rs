@@ -18,6 +18,9 @@ pub(super) fn tell(event: &Event) -> String {
             host,
             decision,
         } => format!("{host} leaves {group}: {decision}"),
+        EventKind::UpstreamJoined { group } => format!("joined upstream: {group}"),
+        EventKind::UpstreamLeft { group } => format!("left upstream: {group}"),
+        EventKind::SourceRefused { source } => format!("{source} refused"),
         EventKind::QuerierChanged {
             querier,
             is_self: true,
