@@ -30,6 +30,7 @@ mod time;
 mod timers;
 mod tracking;
 pub mod upstream;
+mod upstream_admission;
 
 #[cfg(test)]
 mod model_tests;
