@@ -67,6 +67,8 @@ counters! {
     OwnAddress, "refused_own_address", "Messages from one of our own addresses: looped back, or a duplicate address.";
     SourceNotAccepted, "refused_source_not_accepted",
         "Messages from a source that is not accepted: outside the interface's subnets, or not permitted.";
+    ForRouters, "refused_for_routers",
+        "Version 3 reports and Leaves of other hosts, heard on the upstream interface: only routers act on them.";
     WrongDestination, "refused_wrong_destination", "Messages sent to a destination wrong for their type.";
     RouterAlert, "refused_router_alert", "Messages without the Router Alert option, where it is required.";
     UntrackedGroup, "refused_untracked_group", "Reports for a group that is configured not to be tracked.";
