@@ -147,7 +147,12 @@ impl Daemon {
         if options.interfaces_must_exist {
             check_existence(&config, &snapshot)?;
         }
-        let (mut datapath, ring, outer) = Datapath::load(datapath::Options {
+        let datapath::Loaded {
+            mut datapath,
+            events,
+            sets,
+            ..
+        } = Datapath::load(datapath::Options {
             max_flows: config.max_flows,
             kernel_log: options.kernel_log,
         })?;
@@ -165,7 +170,7 @@ impl Daemon {
             config,
             file: options.file,
             publisher,
-            pool: Pool::start(outer)?,
+            pool: Pool::start(sets)?,
             socket,
             snapshot: Snapshot::default(),
             dirty: BTreeSet::new(),
@@ -182,10 +187,10 @@ impl Daemon {
             bail!("the set pool's thread ended");
         };
         daemon.take_over(done);
-        daemon.fib.set_upstream(daemon.ports.upstream());
+        daemon.set_upstream();
         daemon.follow_links(snapshot);
         daemon.settle();
-        Ok((daemon, Events::new(ring)?))
+        Ok((daemon, Events::new(events)?))
     }
 
     /// Now, as the router counts time.

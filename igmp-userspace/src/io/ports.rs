@@ -257,7 +257,7 @@ fn follow_device(
     let Some(link) = link else { return };
     if let Some(device) = &mut port.device {
         if link.mac.is_some_and(|mac| mac != device.mac) {
-            match egress_for(port.slot, port.config.role, link, igmp_rate, datapath) {
+            match egress_for(port.slot, &port.config, link, igmp_rate, datapath) {
                 Ok((mac, egress)) => {
                     device.mac = mac;
                     device.egress = egress;
@@ -339,7 +339,7 @@ fn attach(
     datapath: &mut Datapath,
     socket: &PacketSocket,
 ) -> Result<Device> {
-    let (mac, egress) = egress_for(port.slot, port.config.role, link, igmp_rate, datapath)?;
+    let (mac, egress) = egress_for(port.slot, &port.config, link, igmp_rate, datapath)?;
     socket
         .receive_all_multicast(link.index)
         .context("asking for all multicast")?;
@@ -364,7 +364,7 @@ fn release(interface: IfIndex, datapath: &mut Datapath, socket: &PacketSocket) {
 /// Tells the ingress program about the port and loads the egress program for it.
 fn egress_for(
     slot: u32,
-    role: Role,
+    config: &InterfaceConfig,
     link: &Link,
     igmp_rate: Rate,
     datapath: &mut Datapath,
@@ -372,8 +372,8 @@ fn egress_for(
     let mac = link
         .mac
         .context("not an Ethernet device, and native XDP needs one")?;
-    datapath.put_port(link.index, entry(slot, role, igmp_rate, mac))?;
-    Ok((mac, Egress::load(mac)?))
+    datapath.put_port(link.index, entry(slot, config.role, igmp_rate, mac))?;
+    Ok((mac, Egress::load(mac, config.ttl_threshold)?))
 }
 
 /// What the ingress program needs to know about a port.

@@ -2,11 +2,13 @@
 
 use std::time::Instant as SystemInstant;
 
-use tracing::info;
+use tracing::{info, warn};
 
 use super::Daemon;
+use crate::fib::Upstream;
 use crate::io::links::Snapshot;
 use crate::io::ports::{ConfiguredPort, PortEvent};
+use crate::io::tally::Occurrence;
 use crate::proto::Input;
 
 impl Daemon {
@@ -49,12 +51,26 @@ impl Daemon {
                         self.datapath.put_output(set, interface, egress);
                     }
                 }
-                PortEvent::Upstream(upstream) => {
-                    self.fib.set_upstream(upstream);
-                    self.dirty.extend(self.fib.groups());
-                }
+                PortEvent::Upstream(_) => self.set_upstream(),
             }
         }
+    }
+
+    /// Tells the forwarding table about the upstream interface.
+    pub(super) fn set_upstream(&mut self) {
+        let upstream = self.ports.upstream().and_then(|interface| {
+            let port = self.ports.by_index(interface)?;
+            Some(Upstream {
+                interface,
+                filter: port.config.policy.group_filter.clone(),
+                untracked: self.config.policy.untracked_groups.clone(),
+            })
+        });
+        if let Err(refusal) = self.fib.set_upstream(upstream) {
+            self.tally.count(Occurrence::FlowRefused);
+            warn!("packets without a flow do not go upstream yet: {refusal}");
+        }
+        self.dirty.extend(self.fib.groups());
     }
 }
 
