@@ -206,6 +206,14 @@ pub fn parse(text: &str, file_name: &str) -> Result<Config, Error> {
 }
 
 impl Config {
+    /// The interfaces that something is done on: none while the proxy is disabled.
+    #[must_use]
+    pub fn interfaces_in_use(&self) -> Vec<InterfaceConfig> {
+        let in_use =
+            |interface: &&InterfaceConfig| interface.role != Role::Disabled && !self.proxy.disabled;
+        self.interfaces.iter().filter(in_use).cloned().collect()
+    }
+
     /// What `--iface` (repeatable: `downstream`) and `--upstream` ask for; all else is the default.
     ///
     /// # Errors

@@ -2,14 +2,13 @@
 
 use std::time::Instant as SystemInstant;
 
-use tracing::{info, warn};
+use tracing::info;
 
-use super::Daemon;
-use crate::fib::Upstream;
+use super::{Daemon, upstream};
+use crate::config::Role;
 use crate::io::links::Snapshot;
 use crate::io::ports::{ConfiguredPort, PortEvent};
-use crate::io::tally::Occurrence;
-use crate::proto::Input;
+use crate::proto::{IfIndex, Input};
 
 impl Daemon {
     /// Brings everything in line with the devices there are.
@@ -23,27 +22,21 @@ impl Daemon {
         self.snapshot = snapshot;
         self.snapshot.flapped.clear();
         self.handle_port_events(events);
+        self.follow_upstream();
+        self.open_ports();
     }
 
     pub(super) fn handle_port_events(&mut self, events: Vec<PortEvent>) {
         let now = self.now();
         for event in events {
             match event {
-                PortEvent::Ready(interface) => {
-                    let Some(port) = self.ports.by_index(interface) else {
-                        continue;
-                    };
-                    let Some(input) = ready(port) else { continue };
-                    if let Input::InterfaceReady { addresses, .. } = &input {
-                        info!(interface = port.config.name, address = %addresses[0], "ready");
-                    }
-                    self.router.handle_input(now, input);
-                }
+                PortEvent::Ready(interface) => self.bring_up(interface),
                 PortEvent::Gone(interface, name) => {
                     info!(interface = name, ifindex = interface.0, "no longer ready");
                     self.departed.insert(interface, name);
-                    let input = Input::InterfaceGone { interface };
-                    self.router.handle_input(now, input);
+                    self.router
+                        .handle_input(now, Input::InterfaceGone { interface });
+                    self.proxy.handle_link_gone(interface);
                 }
                 PortEvent::EgressChanged(interface) => {
                     let egress = self.ports.egress(interface);
@@ -51,31 +44,45 @@ impl Daemon {
                         self.datapath.put_output(set, interface, egress);
                     }
                 }
-                PortEvent::Upstream(_) => self.set_upstream(),
             }
         }
     }
+}
 
-    /// Tells the forwarding table about the upstream interface.
-    pub(super) fn set_upstream(&mut self) {
-        let upstream = self.ports.upstream().and_then(|interface| {
-            let port = self.ports.by_index(interface)?;
-            Some(Upstream {
-                interface,
-                filter: port.config.policy.group_filter.clone(),
-                untracked: self.config.policy.untracked_groups.clone(),
-            })
-        });
-        if let Err(refusal) = self.fib.set_upstream(upstream) {
-            self.tally.count(Occurrence::FlowRefused);
-            warn!("packets without a flow do not go upstream yet: {refusal}");
+impl Daemon {
+    /// An interface can work, or something of it has changed.
+    fn bring_up(&mut self, interface: IfIndex) {
+        let now = self.now();
+        let Some(port) = self.ports.by_index(interface) else {
+            return;
+        };
+        if let Some(address) = port.running().and_then(<[_]>::first) {
+            info!(interface = port.config.name, %address, "ready");
         }
-        self.dirty.extend(self.fib.groups());
+        if port.config.role == Role::Upstream {
+            if let Some(link) = upstream::link(port) {
+                self.proxy.handle_link_ready(now, link);
+            }
+        } else if let Some(input) = ready(port) {
+            self.router.handle_input(now, input);
+        }
+    }
+
+    /// Closes the ports whose link another router forwards for, and opens the others.
+    pub(super) fn open_ports(&mut self) {
+        let router = &self.router;
+        self.ports.open_where(&mut self.datapath, |interface| {
+            let state = router.interface(interface);
+            state.is_none_or(crate::proto::Interface::forwards)
+        });
     }
 }
 
 /// What the router has to know of a port that it runs on.
 pub(super) fn ready(port: &ConfiguredPort) -> Option<Input> {
+    if port.config.role != Role::Downstream {
+        return None;
+    }
     Some(Input::InterfaceReady {
         interface: port.index()?,
         params: port.config.params.clone(),

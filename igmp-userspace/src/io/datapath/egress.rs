@@ -10,6 +10,9 @@ static EGRESS_OBJECT: &[u8] = include_bytes_aligned!(env!("IGMP_EGRESS_OBJECT"))
 
 /// The name of [`Egress::drops`] in output and metrics.
 pub const EGRESS_DROPS: &str = "egress_ttl_threshold";
+/// What it means, in one line.
+pub const EGRESS_DROPS_DESCRIPTION: &str =
+    "copies not sent because their TTL was not above the interface's threshold";
 
 /// A loaded egress program.
 pub struct Egress {

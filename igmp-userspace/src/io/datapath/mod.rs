@@ -10,7 +10,7 @@ pub mod pool;
 mod sys;
 
 pub use attach::{AttachError, Attachment};
-pub use egress::{EGRESS_DROPS, Egress};
+pub use egress::{EGRESS_DROPS, EGRESS_DROPS_DESCRIPTION, Egress};
 
 use std::collections::HashMap as StdHashMap;
 use std::os::fd::{AsFd, BorrowedFd};
