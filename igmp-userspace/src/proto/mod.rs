@@ -6,6 +6,7 @@
 
 mod acl;
 mod admission;
+mod clear;
 mod common;
 mod compat;
 mod counters;
@@ -20,6 +21,7 @@ mod membership;
 mod params;
 mod policy;
 mod querier;
+mod quick_leave;
 mod random;
 mod reception;
 mod router;
