@@ -20,6 +20,7 @@ mod limits;
 mod membership;
 mod params;
 mod policy;
+pub mod proxy;
 mod querier;
 mod quick_leave;
 mod random;
