@@ -75,7 +75,7 @@ impl GroupFilterKeys {
         let reason = match matching.max_by_key(|entry| entry.get_ref().prefix_len()) {
             Some(entry) => {
                 let place = file.place(&entry.span());
-                format!("blacklist has {} (at {place})", entry.get_ref())
+                format!("it is in blacklist {} (at {place})", entry.get_ref())
             }
             // Neither list has it, so there is a whitelist.
             None => {
@@ -83,7 +83,7 @@ impl GroupFilterKeys {
                     .whitelist
                     .first()
                     .map(|entry| file.place(&entry.span()));
-                format!("whitelist has it not (at {})", place.unwrap_or_default())
+                format!("it is not in whitelist (at {})", place.unwrap_or_default())
             }
         };
         Some(reason)

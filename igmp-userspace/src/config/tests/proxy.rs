@@ -162,7 +162,7 @@ fn static_groups_are_served() {
         refusal(&static_groups(
             "whitelist = [\"239.0.0.0/8\"]\nstatic_groups = [\n  \"239.1.1.1\",\n  \"225.1.1.1\",\n]"
         )),
-        "f.toml:7: static group 225.1.1.1 is not served here: whitelist has it not (at f.toml:4); leave it out, or let \
+        "f.toml:7: static group 225.1.1.1 is not served here: it is not in whitelist (at f.toml:4); leave it out, or let \
          the lists serve it"
     );
     // The longest prefix refuses it.
@@ -171,7 +171,7 @@ fn static_groups_are_served() {
             "whitelist = [\"232.0.0.0/8\"]\nblacklist = [\n  \"224.0.0.0/4\",\n  \"232.1.0.0/16\",\n]\n\
              static_groups = [{ group = \"232.1.1.1\", source = \"10.0.0.5\" }]"
         )),
-        "f.toml:9: static group 232.1.1.1 is not served here: blacklist has 232.1.0.0/16 (at f.toml:7); leave it out, \
+        "f.toml:9: static group 232.1.1.1 is not served here: it is in blacklist 232.1.0.0/16 (at f.toml:7); leave it out, \
          or let the lists serve it"
     );
     let served = static_groups(
