@@ -65,6 +65,16 @@ fn a_proxy_that_cannot_be_is_refused() {
 }
 
 #[test]
+fn a_multicast_filter_may_have_no_room_at_all() {
+    let none = format!("[datapath]\nmulticast_filter = 0\n{TWO_INTERFACES}");
+    assert_eq!(parse(&none, "f.toml").unwrap().multicast_filter, 0);
+    assert_eq!(
+        refusal_of("[datapath]", "multicast_filter = 4_097"),
+        "f.toml:2: multicast_filter is 4097; write 0 to 4096 (0: always all multicast)"
+    );
+}
+
+#[test]
 fn hosts_are_tracked_for_quick_leave_only_where_there_is_an_upstream() {
     let quick_leave = |text: &str| parse(text, "f.toml").unwrap().policy.quick_leave;
     assert!(quick_leave(TWO_INTERFACES));
