@@ -10,6 +10,7 @@ mod duration;
 mod effective;
 mod error;
 mod igmp;
+pub mod import;
 mod interface;
 mod interface_policy;
 mod policy;
