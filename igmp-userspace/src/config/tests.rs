@@ -284,11 +284,6 @@ fn values_out_of_range_are_refused() {
         ),
         (
             "[datapath]",
-            "multicast_filter = 4_097",
-            "multicast_filter is 4097; write 0 to 4096 (0: always all multicast)",
-        ),
-        (
-            "[datapath]",
             "mode = \"tc\"",
             "this version has no mode \"tc\", only native XDP; write \"auto\" or \"xdp-native\"",
         ),
