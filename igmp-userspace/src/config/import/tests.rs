@@ -10,7 +10,7 @@ use std::fmt::Write;
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{Config, InterfaceConfig, parse};
+use crate::config::{Config, InterfaceConfig, Role, parse};
 
 /// What a file becomes: the configuration, and its warnings.
 #[track_caller]

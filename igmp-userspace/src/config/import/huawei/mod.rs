@@ -64,7 +64,9 @@ pub(super) fn import(text: &str) -> Result<Imported, Problem> {
     }
 
     let mut out = Document::new("a configuration of Huawei VRP");
-    out.gap();
+    if !file.unmatched.is_empty() {
+        out.gap();
+    }
     for At { line, value } in &file.unmatched {
         out.warn(*line, value);
     }

@@ -113,23 +113,23 @@ fn everything_lost_is_said() {
     let (_, imported) = converted(VRP);
     // One interface of two has the mapping.
     assert_warned(&imported, 11, &["ssm_mapping", "Vlanif20"]);
-    assert_warned(&imported, 19, &["a rule with a source"]);
-    assert_warned(&imported, 20, &["0.0.255.0", "holes"]);
-    assert_warned(&imported, 22, &["time-range", "no counterpart"]);
-    assert_warned(&imported, 31, &["remote-backup-profile stb", "comment"]);
-    assert_warned(&imported, 36, &["GigabitEthernet0/1/0", "ge0-1-0"]);
-    assert_warned(&imported, 44, &["GigabitEthernet0/2/0.333", "ge0-2-0.333"]);
-    assert_warned(&imported, 51, &["except 2000", "max_groups"]);
-    assert_warned(&imported, 55, &["Other Querier Present Interval"]);
-    assert_warned(&imported, 58, &["224.0.0.7"]);
-    assert_warned(&imported, 62, &["Vlanif20", "vlan20"]);
-    assert_warned(&imported, 65, &["igmp on-demand", "no counterpart"]);
-    assert_warned(&imported, 67, &["GigabitEthernet0/3/0"]);
-    assert_warned(&imported, 67, &["no `igmp enable`"]);
-    assert_warned(&imported, 68, &["backup upstream"]);
+    assert_warned(&imported, 20, &["a rule with a source"]);
+    assert_warned(&imported, 21, &["0.0.255.0", "holes"]);
+    assert_warned(&imported, 23, &["time-range", "no counterpart"]);
+    assert_warned(&imported, 32, &["remote-backup-profile stb", "comment"]);
+    assert_warned(&imported, 37, &["GigabitEthernet0/1/0", "ge0-1-0"]);
+    assert_warned(&imported, 45, &["GigabitEthernet0/2/0.333", "ge0-2-0.333"]);
+    assert_warned(&imported, 52, &["except 2000", "max_groups"]);
+    assert_warned(&imported, 56, &["Other Querier Present Interval"]);
+    assert_warned(&imported, 59, &["224.0.0.7"]);
+    assert_warned(&imported, 63, &["Vlanif20", "vlan20"]);
+    assert_warned(&imported, 66, &["igmp on-demand", "no counterpart"]);
+    assert_warned(&imported, 68, &["GigabitEthernet0/3/0"]);
+    assert_warned(&imported, 68, &["no `igmp enable`"]);
+    assert_warned(&imported, 69, &["backup upstream"]);
     assert_eq!(
         lines(&imported),
-        [11, 19, 20, 22, 31, 36, 44, 51, 55, 58, 62, 65, 67, 67, 68]
+        [11, 20, 21, 23, 32, 37, 45, 52, 56, 59, 63, 66, 68, 68, 69]
     );
 }
 
@@ -142,7 +142,7 @@ fn a_backup_profile_becomes_the_section_that_will_be_read() {
 # listen = \"192.0.2.1:7000\"
 # peer = \"192.0.2.2:7000\"
 # interfaces = [\"ge0-2-0.333\"]
-# dhcp_stb_igmp_copy = false  # line 34
+# dhcp_stb_igmp_copy = false  # line 35
 ";
     assert!(imported.toml.contains(section), "{}", imported.toml);
 }
