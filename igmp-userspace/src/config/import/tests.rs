@@ -71,7 +71,7 @@ fn texts<T: ToString>(values: &[T]) -> Vec<String> {
 }
 
 /// Words that these files are made of, and some that they are not.
-const WORDS: [&str; 56] = [
+const WORDS: [&str; 61] = [
     "quickleave",
     "defaultdown",
     "phyint",
@@ -128,6 +128,11 @@ const WORDS: [&str; 56] = [
     "number",
     "ssm-mapping",
     "\u{7}\"\\é",
+    "version",
+    "1",
+    "max-response-time",
+    "robust-count",
+    "require-router-alert",
 ];
 
 proptest! {
@@ -144,7 +149,12 @@ proptest! {
             Format::Huawei => "interface Vlanif1\n igmp enable\n igmp ".to_owned(),
         };
         for (word, gap) in words {
-            let gap = ["\n", "\n ", " ", "\nset protocols igmp-proxy interface "][usize::from(gap)];
+            let statement = match format {
+                Format::Igmpproxy => "\nphyint ",
+                Format::Vyos => "\nset protocols igmp-proxy interface ",
+                Format::Huawei => "\n igmp ",
+            };
+            let gap = ["\n", "\n ", " ", statement][usize::from(gap)];
             write!(text, "{}{gap}", WORDS[word]).unwrap();
         }
         if let Ok(Imported { toml, .. }) = import(format, &text) {

@@ -22,9 +22,11 @@ struct Proxy {
 
 pub(super) fn import(text: &str) -> Result<Imported, Problem> {
     let mut proxy = Proxy::default();
-    let are_commands = text
-        .lines()
-        .any(|line| line.split_whitespace().next() == Some("set"));
+    // A tree may hold a `set {` of its own.
+    let are_commands = text.lines().any(|line| {
+        let mut words = line.split_whitespace();
+        words.next() == Some("set") && words.next().is_some_and(|word| word != "{")
+    });
     let nodes = if are_commands {
         commands(text)
     } else {

@@ -66,6 +66,7 @@ pub(super) fn write(out: &mut Document, views: &[View<'_>], used: &BTreeSet<Stri
             });
             acls.len() - 1
         });
+        acls[index].name = acls[index].name.or(name);
         acls[index].read(view);
     }
     for acl in &mut acls {

@@ -19,12 +19,28 @@ const MOST_STATIC_GROUPS: u32 = 512;
 const SSM: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(232, 0, 0, 0), 8);
 const LINK_LOCAL: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(224, 0, 0, 0), 24);
 
+/// VRP's defaults: RFC 2236's version, and a Query Interval shorter than that of RFC 9776 section 8.2.
+pub(super) const VERSION: i64 = 2;
+pub(super) const QUERY_INTERVAL: i64 = 60;
+/// Query Response Interval, RFC 9776 section 8.3, of VRP as of us.
+const RESPONSE_TIME: i64 = 10;
+
 /// A key of ours and its value.
 #[derive(Debug)]
 pub(super) struct Setting {
     pub(super) line: usize,
     pub(super) key: &'static str,
     pub(super) value: Value,
+}
+
+impl Setting {
+    /// The number, of seconds where it is a time.
+    fn number(&self) -> Option<i64> {
+        match &self.value {
+            Value::String(time) => time.strip_suffix('s')?.parse().ok(),
+            value => value.as_integer(),
+        }
+    }
 }
 
 /// One interface with `igmp` lines.
@@ -300,6 +316,40 @@ impl<'a> Interface<'a> {
                 line.words.join(" ")
             ),
         );
+    }
+
+    /// Timers that the router takes and RFC 9776 does not; `defaults` is the view `igmp`.
+    pub(super) fn reconcile(&mut self, defaults: &[Setting]) {
+        let seconds = |key, built_in| {
+            let mut settings = self.timers.iter().chain(defaults);
+            let value = settings.find(|setting| setting.key == key);
+            value.and_then(Setting::number).unwrap_or(built_in)
+        };
+        let version = seconds("version", VERSION);
+        let query = seconds("query_interval", QUERY_INTERVAL);
+        let mut response = seconds("query_response_interval", RESPONSE_TIME);
+        if version == 1 && response != RESPONSE_TIME {
+            response = RESPONSE_TIME;
+            let why = "version 1 prescribes it (RFC 2236 section 4)";
+            self.correct("query_response_interval", response, why);
+        }
+        if response >= query {
+            let why = "it has to exceed query_response_interval (RFC 9776 section 8.3)";
+            self.correct("query_interval", response + 1, why);
+        }
+    }
+
+    fn correct(&mut self, key: &'static str, seconds: i64, why: &str) {
+        let earlier = self.timers.iter().find(|setting| setting.key == key);
+        let line = earlier.map_or(self.line, |setting| setting.line);
+        self.unmatched
+            .push(at(line, format!("{key} is {seconds}s here: {why}")));
+        self.timers.retain(|setting| setting.key != key);
+        self.timers.push(Setting {
+            line,
+            key,
+            value: format!("{seconds}s").into(),
+        });
     }
 
     /// Writes it; `upstream` is another interface that is the upstream already.

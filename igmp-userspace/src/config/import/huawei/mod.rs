@@ -20,11 +20,6 @@ use super::{At, Imported, at};
 use crate::config::address::{parse_groups, parse_source};
 use crate::config::{Problem, Role};
 
-/// Query Interval where nothing is said: VRP's default, and not that of RFC 9776 section 8.2.
-const QUERY_INTERVAL: &str = "60s";
-/// Version where nothing is said, RFC 2236's.
-const VERSION: i64 = 2;
-
 /// The parts of the file that matter.
 #[derive(Default)]
 struct File<'a> {
@@ -63,6 +58,9 @@ pub(super) fn import(text: &str) -> Result<Imported, Problem> {
         ));
     }
 
+    for interface in &mut file.interfaces {
+        interface.reconcile(&file.defaults);
+    }
     let mut out = Document::new("a configuration of Huawei VRP");
     if !file.unmatched.is_empty() {
         out.gap();
@@ -133,7 +131,10 @@ impl<'a> File<'a> {
                 )),
             },
             _ => match interface::timer(line) {
-                Some(Ok(setting)) => self.defaults.push(setting),
+                Some(Ok(setting)) => {
+                    self.defaults.retain(|earlier| earlier.key != setting.key);
+                    self.defaults.push(setting);
+                }
                 Some(Err(why)) => self.unmatched.push(why),
                 None => self.unmatched.push(no_counterpart(line)),
             },
@@ -274,8 +275,11 @@ impl<'a> File<'a> {
 fn write_defaults(out: &mut Document, settings: &[Setting]) {
     out.section("[igmp]", None);
     let defaults = [
-        ("version", Value::from(VERSION)),
-        ("query_interval", QUERY_INTERVAL.into()),
+        ("version", Value::from(interface::VERSION)),
+        (
+            "query_interval",
+            format!("{}s", interface::QUERY_INTERVAL).into(),
+        ),
     ];
     for (key, value) in defaults {
         if settings.iter().all(|setting| setting.key != key) {

@@ -184,6 +184,30 @@ fn policy_of_the_upstream_is_left_out() {
 }
 
 #[test]
+fn timers_that_the_rfc_does_not_allow_are_corrected() {
+    let (config, imported) = converted(
+        "igmp\n max-response-time 5\n max-response-time 6\n#\ninterface Vlanif2\n igmp enable\n igmp version 1\n#\n\
+         interface Vlanif3\n igmp enable\n igmp timer query 4\n",
+    );
+    let params = |name| &interface(&config, name).params;
+    assert_eq!(
+        params("vlan2").query_response_interval,
+        Duration::from_secs(10)
+    );
+    assert_eq!(
+        params("vlan3").query_response_interval,
+        Duration::from_secs(6)
+    );
+    assert_eq!(params("vlan3").query_interval, Duration::from_secs(7));
+    assert_warned(
+        &imported,
+        5,
+        &["query_response_interval is 10s", "version 1"],
+    );
+    assert_warned(&imported, 11, &["query_interval is 7s"]);
+}
+
+#[test]
 fn static_groups_step() {
     let (config, imported) = converted(
         "interface Vlanif2\n igmp enable\n igmp static-group 225.0.0.1 inc-step-mask 24 number 3\n igmp static-group \

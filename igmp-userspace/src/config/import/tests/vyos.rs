@@ -50,7 +50,7 @@ fn a_tree() {
     );
     assert_eq!(interface(&config, "eth0").role, Role::Upstream);
     assert_eq!(interface(&config, "switch0.20").role, Role::Downstream);
-    assert_eq!(lines(&imported), [11]);
+    assert_eq!(lines(&imported), [21]);
 }
 
 #[test]
