@@ -12,6 +12,7 @@ mod error;
 mod foreign;
 mod group_filter;
 mod igmp;
+pub mod import;
 mod interface;
 mod interface_policy;
 mod policy;
