@@ -9,6 +9,7 @@ pub mod events;
 mod kernel_log;
 pub mod links;
 mod losses;
+pub mod netdev;
 pub mod notify;
 pub mod packet_socket;
 pub mod ports;
