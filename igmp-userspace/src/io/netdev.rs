@@ -9,13 +9,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use futures_util::{FutureExt, StreamExt};
-use rtnetlink::packet_core::NLM_F_DUMP;
 use tokio::sync::mpsc;
 use tracing::warn;
 
 use crate::proto::IfIndex;
-use generic::{Connection, Message, u32_from, u64_from};
+use generic::{Connection, Listener, Message, u32_from, u64_from};
 
 // linux/netdev.h
 const FAMILY: &str = "netdev";
@@ -71,9 +69,9 @@ pub type Devices = BTreeMap<IfIndex, Features>;
 ///
 /// The kernel refuses a netlink socket or the question.
 pub async fn read() -> Result<Option<Devices>> {
-    let (connection, _) = Connection::open(None)?;
+    let mut connection = Connection::open()?;
     match connection.family(FAMILY).await? {
-        Some(family) => devices(&connection, family.id).await.map(Some),
+        Some(family) => devices(&mut connection, family.id).await.map(Some),
         None => Ok(None),
     }
 }
@@ -97,7 +95,7 @@ pub fn watch() -> mpsc::Receiver<Option<Devices>> {
 }
 
 async fn follow(states: &mpsc::Sender<Option<Devices>>) -> Result<()> {
-    let (connection, _) = Connection::open(None)?;
+    let mut connection = Connection::open()?;
     let Some(family) = connection.family(FAMILY).await? else {
         states.send(None).await.context("nobody listens")?;
         states.closed().await;
@@ -105,26 +103,23 @@ async fn follow(states: &mpsc::Sender<Option<Devices>>) -> Result<()> {
     };
     let group = family.group(GROUP);
     let group = group.context("the family netdev has no group of notifications")?;
-    let (connection, mut notifications) = Connection::open(Some(group))?;
+    let listener = Listener::open(group)?;
     loop {
         let room = states.reserve().await.context("nobody listens")?;
-        // What has been told so far is in what is read now.
-        while let Some(Some(_)) = notifications.next().now_or_never() {}
-        let devices = devices(&connection, family.id).await;
+        let devices = devices(&mut connection, family.id).await;
         room.send(Some(devices.context("reading what devices can do")?));
-        let notification = notifications.next().await;
-        notification.context("netlink socket closed")?;
+        listener.wait().await.context("waiting for a change")?;
     }
 }
 
-async fn devices(connection: &Connection, family: u16) -> Result<Devices> {
+async fn devices(connection: &mut Connection, family: u16) -> Result<Devices> {
     let question = Message {
         family,
         command: NETDEV_CMD_DEV_GET,
         version: VERSION,
         attributes: Vec::new(),
     };
-    let answers = connection.request(question, NLM_F_DUMP).await?;
+    let answers = connection.dump(question).await?;
     Ok(answers.iter().filter_map(device).collect())
 }
 

@@ -1,20 +1,20 @@
 //! Generic netlink: messages of any family, and families by name.
 //!
-//! Our own, because the crate for it would bring a second version of `netlink-proto`.
+//! On a bare socket, because the kernel does not mark the many answers of the family netdev as parts of one
+//! (`NLM_F_MULTI`), and `netlink-proto` ends at the first that is not.
 
 use std::convert::Infallible;
 use std::io;
 
 use anyhow::{Context, Result, bail};
-use futures_util::StreamExt;
-use futures_util::stream::BoxStream;
+use futures_util::FutureExt;
 use rtnetlink::packet_core::{
-    DefaultNla, Emitable, NLA_HEADER_SIZE, NLM_F_REQUEST, NetlinkDeserializable, NetlinkHeader,
-    NetlinkMessage, NetlinkPayload, NetlinkSerializable, NlasIterator,
+    DefaultNla, Emitable, NLA_HEADER_SIZE, NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST,
+    NetlinkDeserializable, NetlinkHeader, NetlinkMessage, NetlinkPayload, NetlinkSerializable,
+    NlasIterator,
 };
-use rtnetlink::proto::{ConnectionHandle, new_connection};
 use rtnetlink::sys::protocols::NETLINK_GENERIC;
-use rtnetlink::sys::{AsyncSocket, SocketAddr};
+use rtnetlink::sys::{AsyncSocket, AsyncSocketExt, SocketAddr, TokioSocket};
 
 /// Octets of `struct genlmsghdr`: command, version, two reserved.
 const HEADER_LEN: usize = 4;
@@ -89,50 +89,66 @@ fn attribute(bytes: &[u8], kind: u16) -> Option<&[u8]> {
     found.map(|(_, value)| value)
 }
 
-/// What the kernel tells without being asked.
-pub type Notifications = BoxStream<'static, NetlinkMessage<Message>>;
-
-/// A socket to ask the kernel through.
-pub struct Connection(ConnectionHandle<Message>);
+/// A socket to ask the kernel through. One question at a time.
+pub struct Connection {
+    socket: TokioSocket,
+    sequence_number: u32,
+}
 
 impl Connection {
-    /// Opens a socket in this thread's network namespace, and listens to `group`.
-    pub fn open(group: Option<u32>) -> Result<(Self, Notifications)> {
-        let (mut connection, handle, messages) =
-            new_connection(NETLINK_GENERIC).context("opening a generic netlink socket")?;
-        if let Some(group) = group {
-            let socket = connection.socket_mut().socket_mut();
-            socket
-                .add_membership(group)
-                .context("listening to a generic netlink group")?;
-        }
-        tokio::spawn(connection);
-        let messages = messages.map(|(message, _)| message).boxed();
-        Ok((Self(handle), messages))
+    /// Opens a socket in this thread's network namespace.
+    pub fn open() -> Result<Self> {
+        Ok(Self {
+            socket: open()?,
+            sequence_number: 0,
+        })
     }
 
-    /// Asks, and returns all answers. `flags` go with `NLM_F_REQUEST`.
-    pub async fn request(&self, message: Message, flags: u16) -> Result<Vec<Message>> {
-        const KERNEL: SocketAddr = SocketAddr::new(0, 0);
-        let mut request = NetlinkMessage::from(message);
+    /// Asks about one thing.
+    pub async fn get(&mut self, question: Message) -> Result<Message> {
+        // The acknowledgement ends the answer.
+        let answers = self.request(question, NLM_F_ACK).await?;
+        answers.into_iter().next().context("no answer")
+    }
+
+    /// Asks about all things of a kind.
+    pub async fn dump(&mut self, question: Message) -> Result<Vec<Message>> {
+        self.request(question, NLM_F_DUMP).await
+    }
+
+    async fn request(&mut self, question: Message, flags: u16) -> Result<Vec<Message>> {
+        self.sequence_number += 1;
+        let mut request = NetlinkMessage::from(question);
         request.header.flags = NLM_F_REQUEST | flags;
-        let mut answers = self.0.clone().request(request, KERNEL)?;
-        let mut messages = Vec::new();
-        while let Some(answer) = answers.next().await {
-            match answer.payload {
-                NetlinkPayload::InnerMessage(message) => messages.push(message),
-                NetlinkPayload::Error(error) if error.code.is_some() => {
-                    return Err(error.to_io().into());
+        request.header.sequence_number = self.sequence_number;
+        request.finalize();
+        let mut bytes = vec![0; request.buffer_len()];
+        request.serialize(&mut bytes);
+        self.socket.send(&bytes).await?;
+        let mut answers = Vec::new();
+        loop {
+            let (datagram, _) = self.socket.recv_from_full().await?;
+            for message in messages(&datagram) {
+                let message = message?;
+                // An earlier question was given up before its answer came.
+                if message.header.sequence_number != self.sequence_number {
+                    continue;
                 }
-                NetlinkPayload::Overrun(_) => bail!("an answer was lost"),
-                _ => {}
+                match message.payload {
+                    NetlinkPayload::InnerMessage(answer) => answers.push(answer),
+                    NetlinkPayload::Error(error) if error.code.is_some() => {
+                        return Err(error.to_io().into());
+                    }
+                    NetlinkPayload::Error(_) | NetlinkPayload::Done(_) => return Ok(answers),
+                    NetlinkPayload::Overrun(_) => bail!("an answer was lost"),
+                    _ => {}
+                }
             }
         }
-        Ok(messages)
     }
 
     /// Finds a family by its name; `None` when this kernel has none of that name.
-    pub async fn family(&self, name: &str) -> Result<Option<Family>> {
+    pub async fn family(&mut self, name: &str) -> Result<Option<Family>> {
         // linux/genetlink.h
         const GENL_ID_CTRL: u16 = 0x10;
         const CTRL_CMD_GETFAMILY: u8 = 3;
@@ -149,18 +165,67 @@ impl Connection {
             version: CTRL_VERSION,
             attributes,
         };
-        let answers = match self.request(question, 0).await {
-            Ok(answers) => answers,
+        let answer = match self.get(question).await {
+            Ok(answer) => answer,
             Err(error) if is_not_found(&error) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let answer = answers.first().context("no answer")?;
         let id = answer.attribute(CTRL_ATTR_FAMILY_ID).and_then(u16_from);
         Ok(Some(Family {
             id: id.context("an answer without the family's id")?,
-            groups: groups(answer),
+            groups: groups(&answer),
         }))
     }
+}
+
+/// A socket that hears what a multicast group of a family is told.
+pub struct Listener(TokioSocket);
+
+impl Listener {
+    /// Opens a socket in this thread's network namespace.
+    pub fn open(group: u32) -> Result<Self> {
+        let mut socket = open()?;
+        socket
+            .socket_mut()
+            .add_membership(group)
+            .context("listening to a generic netlink group")?;
+        Ok(Self(socket))
+    }
+
+    /// Waits until something is told, and takes all that has been. An error when some of it was lost (`ENOBUFS`).
+    pub async fn wait(&self) -> io::Result<()> {
+        self.0.recv_from_full().await?;
+        while let Some(more) = self.0.recv_from_full().now_or_never() {
+            more?;
+        }
+        Ok(())
+    }
+}
+
+fn open() -> Result<TokioSocket> {
+    let open = || {
+        let mut socket = TokioSocket::new(NETLINK_GENERIC)?;
+        socket.socket_mut().bind_auto()?;
+        // The kernel is port 0: nobody else is heard.
+        socket.socket_ref().connect(&SocketAddr::new(0, 0))?;
+        Ok::<_, io::Error>(socket)
+    };
+    open().context("opening a generic netlink socket")
+}
+
+/// The messages of a datagram, each at a multiple of four octets.
+fn messages(mut datagram: &[u8]) -> impl Iterator<Item = Result<NetlinkMessage<Message>>> {
+    std::iter::from_fn(move || {
+        if datagram.is_empty() {
+            return None;
+        }
+        let message = NetlinkMessage::deserialize(datagram);
+        let length = message.as_ref().map_or(datagram.len(), |message| {
+            (message.header.length as usize).next_multiple_of(4)
+        });
+        datagram = datagram.get(length..).unwrap_or_default();
+        Some(message.context("a malformed netlink message"))
+    })
 }
 
 /// What the kernel says about a family.

@@ -10,7 +10,7 @@ $busybox mount -t bpf bpf /sys/fs/bpf
 for module in /modules/*; do
     $busybox insmod "$module"
 done
-export PATH=/usr/bin IGMPD_BIN=/usr/bin/igmpd IGMPCTL_BIN=/usr/bin/igmpctl RUST_BACKTRACE=1
+export PATH=/usr/bin IGMPD_BIN=/usr/bin/igmpd IGMPCTL_BIN=/usr/bin/igmpctl
 ip link set lo up
 # Each replication set is an open file; before 5.11 maps count as locked memory.
 ulimit -n 1048576
