@@ -43,6 +43,16 @@ const TEST_TOOLS: [Tool; 4] = [
     tool("bpftool", "bpftool"),
 ];
 
+/// What running tests in virtual machines calls.
+const VM_TOOLS: [Tool; 6] = [
+    LAB_TOOLS[0],
+    LAB_TOOLS[1],
+    tool("qemu-system-x86_64", "qemu-system-x86"),
+    tool("busybox", "busybox-static"),
+    tool("xz", "xz-utils"),
+    tool("zstd", "zstd"),
+];
+
 /// Find or install what building and testing need
 ///
 /// The kernel programs take a Rust compiler with `core` for BPF, and bpf-linker. Two compilers will do: rustup's
@@ -88,6 +98,11 @@ pub fn for_lab(progress: &Progress) -> Result<()> {
 /// What the tests on real kernels need beyond a build.
 pub fn for_kernel_tests(progress: &Progress) -> Result<()> {
     ensure_tools(progress, &TEST_TOOLS)
+}
+
+/// What tests in virtual machines need beyond a build.
+pub fn for_virtual_machines(progress: &Progress) -> Result<()> {
+    ensure_tools(progress, &VM_TOOLS)
 }
 
 /// What the floor `lint` needs beyond a build.
