@@ -54,5 +54,6 @@ counters! {
     PassSourceUnknown = "pass_source_unknown", "source in no subnet or alt_subnet of the incoming interface";
     PassSourceMartian = "pass_source_martian", "impossible source address, or one of our own";
     PassWrongInterface = "pass_wrong_interface", "source belongs to another interface's subnet";
+    PassExpired = "pass_expired", "igmpd has been gone for longer than hold_time: nothing is forwarded; left to the kernel";
     PassRewriteFailed = "pass_rewrite_failed", "the frame could not be trimmed or untagged; left to the kernel";
 }

@@ -40,6 +40,10 @@ assert_layout!(FlowEntry, 12);
 /// Replication set 0 is never installed: a flow that names it has no outputs.
 pub const NO_SET: u32 = 0;
 
+/// Version of what the next igmpd reads when it takes over: [`FlowKey`], [`FlowEntry`], [`OutputsKey`], [`OutputsBlock`],
+/// [`Control`] and [`RecordHeader`]. Another one has to be given to any change of these after a release.
+pub const LAYOUT_VERSION: u32 = 1;
+
 /// Per-CPU value of `FLOW_STATS`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -50,6 +54,26 @@ pub struct FlowStats {
     pub bytes: u64,
 }
 assert_layout!(FlowStats, 16);
+
+/// Key of `OUTPUTS`: one of the blocks that list a replication set's outputs.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct OutputsKey {
+    /// The replication set.
+    pub set: u32,
+    /// Number of the block, from 0 without gaps.
+    pub block: u32,
+}
+assert_layout!(OutputsKey, 8);
+
+/// Value of `OUTPUTS`: ifindexes, ended by a zero or the end of the last block.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct OutputsBlock {
+    /// Output interfaces.
+    pub outputs: [u32; OUTPUTS_IN_BLOCK],
+}
+assert_layout!(OutputsBlock, 64);
 
 /// Value of `PORTS`, keyed by ifindex: what the ingress program needs to know about the device it runs on.
 #[repr(C)]
@@ -132,8 +156,13 @@ pub struct Control {
     pub set_without_flow: u32,
     /// Nonzero while `GROUPS` has entries under [`TOWARDS_UPSTREAM`].
     pub filters_towards_upstream: u32,
+    /// Zero; keeps the layout free of padding.
+    pub reserved: u32,
+    /// CLOCK_MONOTONIC nanoseconds up to which packets are forwarded; 0 = for ever. igmpd moves it ahead as long as it
+    /// lives, so that what it leaves behind ends by itself.
+    pub alive_until_ns: u64,
 }
-assert_layout!(Control, 12);
+assert_layout!(Control, 24);
 
 /// A record of the `REFUSALS` ring buffer: a packet was not forwarded because of its source. At most one a source and
 /// minute, and not more a second than the interface's share.
@@ -185,6 +214,10 @@ pub const MAX_SOURCE_PREFIXES: u32 = 65_536;
 pub const MAX_GROUP_PREFIXES: u32 = 65_536;
 /// Capacity of `SETS`, hence of distinct output sets.
 pub const MAX_SETS: u32 = 65_536;
+/// Outputs in one block of `OUTPUTS`: one cache line.
+pub const OUTPUTS_IN_BLOCK: usize = 16;
+/// Capacity of `OUTPUTS`: twice the sets, because most sets have at most one block.
+pub const MAX_OUTPUTS_BLOCKS: u32 = 2 * MAX_SETS;
 /// Default capacity of `FLOWS` and `FLOW_STATS`; `max_flows` overrides it at load time.
 pub const DEFAULT_MAX_FLOWS: u32 = 65_536;
 /// Bytes of the `EVENTS` ring: about 90,000 IGMPv2 messages.

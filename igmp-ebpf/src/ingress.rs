@@ -1,6 +1,7 @@
 //! The straight path of a frame: parse, look up the flow, check where it came from, rewrite, replicate.
 
 use aya_ebpf::bindings::{BPF_F_BROADCAST, BPF_F_EXCLUDE_INGRESS};
+use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
 use aya_ebpf::maps::lpm_trie::Key;
 use aya_ebpf::programs::XdpContext;
 use igmp_common::Counter;
@@ -40,6 +41,7 @@ fn forward(
     }
     let is_from_upstream = port.flags & PORT_UPSTREAM != 0;
     let control = CONTROL.get(0).ok_or(Counter::PassNoFlow)?;
+    check_alive(control)?;
     let flow = flow(control, packet);
     let (set, counter) = match flow {
         Some(flow) if is_from_upstream => (flow.set_from_upstream, Counter::Forwarded),
@@ -76,6 +78,19 @@ fn forward(
     let flags = u64::from(BPF_F_BROADCAST | BPF_F_EXCLUDE_INGRESS);
     let action = set.redirect(0, flags).map_err(|_| Counter::PassNoOutput)?;
     Ok(Verdict { counter, action })
+}
+
+/// Whether igmpd lives, or has not been gone for too long: nobody takes back what a dead one left.
+#[inline(always)]
+fn check_alive(control: &Control) -> Result<(), Counter> {
+    if control.alive_until_ns == 0 {
+        return Ok(());
+    }
+    // SAFETY: the helper has no preconditions. Coarse, because it costs a load and not a read of the hardware's clock.
+    if unsafe { bpf_ktime_get_coarse_ns() } <= control.alive_until_ns {
+        return Ok(());
+    }
+    Err(Counter::PassExpired)
 }
 
 /// What `port` says of all data, or of data to `group`, that comes in there.

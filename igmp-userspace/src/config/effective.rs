@@ -22,6 +22,8 @@ impl Config {
         let daemon = table([
             ("control_socket", text(&self.control_socket.display())),
             ("pin_path", text(&self.pin_path.display())),
+            ("persist", self.persist.into()),
+            ("hold_time", text(&duration::show(self.hold_time))),
         ]);
         let datapath = table([
             ("mode", text(self.mode.name())),

@@ -24,6 +24,7 @@ mod warnings;
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 pub use acl::{find as find_acl, title as acl_title};
 pub use acl_uses::Use;
@@ -37,7 +38,7 @@ use crate::proto::{InterfaceParams, InterfacePolicy, Policy};
 use igmp::IgmpKeys;
 use interface::Defaults;
 use interface_policy::SharedKeys;
-use reader::Source;
+use reader::{DurationRule, Source};
 
 /// Where igmpd looks when it is given neither a file nor interfaces.
 pub const DEFAULT_FILE: &str = "/etc/igmpd/igmpd.toml";
@@ -45,6 +46,8 @@ pub const DEFAULT_FILE: &str = "/etc/igmpd/igmpd.toml";
 pub const DEFAULT_CONTROL_SOCKET: &str = "/run/igmpd/control.sock";
 /// Directory in a bpffs for pinned links and maps.
 pub const DEFAULT_PIN_PATH: &str = "/sys/fs/bpf/igmpd";
+/// Twice the Group Membership Interval of RFC 9776 section 8.4 and more: what is older nobody wants any more.
+pub const DEFAULT_HOLD_TIME: Duration = Duration::from_mins(10);
 /// Flows that the kernel's table has room for.
 pub const DEFAULT_MAX_FLOWS: u32 = 65_536;
 /// IGMP messages of one interface a second that reach userspace. A query makes every set-top box of a large segment
@@ -58,6 +61,15 @@ pub const DEFAULT_MULTICAST_FILTER: u32 = 64;
 
 /// The kernel allocates every flow up front: a typing error must not take gigabytes.
 const MOST_FLOWS: u32 = 1_048_576;
+
+/// The shortest hold time but for 0, which is for ever: igmpd says each second that it lives, and a busy machine may make
+/// it late.
+const SHORTEST_HOLD_TIME: Duration = Duration::from_secs(10);
+const HOLD_TIME: DurationRule = DurationRule {
+    range: Duration::ZERO..=Duration::from_hours(24),
+    step: Duration::from_secs(1),
+    why: "0s: for ever",
+};
 
 /// The hash filter of a large network card has so many bits; with more groups it lets everything in.
 const MOST_FILTERED: u32 = 4096;
@@ -75,6 +87,10 @@ pub struct Config {
     pub control_socket: PathBuf,
     /// Directory in a bpffs for pinned links and maps.
     pub pin_path: PathBuf,
+    /// Forwarding goes on without igmpd: programs and maps are pinned, and the next start takes them over.
+    pub persist: bool,
+    /// How long it goes on; zero = for ever.
+    pub hold_time: Duration,
     /// How packets are replicated.
     pub mode: Mode,
     /// Entries of the kernel's flow table.
@@ -151,6 +167,12 @@ pub fn parse(text: &str, file_name: &str) -> Result<Config, Error> {
         absolute(text).and_then(|path| check_socket_path(&path).map(|()| path))
     })?;
     let pin_path = daemon.parsed("pin_path", DEFAULT_PIN_PATH, absolute)?;
+    let persist = daemon.boolean("persist")?;
+    let hold_time = daemon.duration("hold_time", &HOLD_TIME)?;
+    if let Some(hold_time) = &hold_time {
+        check_hold_time(*hold_time.get_ref())
+            .map_err(|problem| problem.at(source.place(&hold_time.span())))?;
+    }
     daemon.finish()?;
 
     let mut datapath = root.section("datapath")?;
@@ -194,6 +216,8 @@ pub fn parse(text: &str, file_name: &str) -> Result<Config, Error> {
         control_socket: control_socket
             .map_or_else(|| DEFAULT_CONTROL_SOCKET.into(), toml::Spanned::into_inner),
         pin_path: pin_path.map_or_else(|| DEFAULT_PIN_PATH.into(), toml::Spanned::into_inner),
+        persist: persist.is_some_and(toml::Spanned::into_inner),
+        hold_time: hold_time.map_or(DEFAULT_HOLD_TIME, toml::Spanned::into_inner),
         mode: mode.map(toml::Spanned::into_inner).unwrap_or_default(),
         max_flows: max_flows.map_or(DEFAULT_MAX_FLOWS, toml::Spanned::into_inner),
         igmp_rate: igmp_rate.map_or(DEFAULT_IGMP_RATE, toml::Spanned::into_inner),
@@ -253,6 +277,8 @@ impl Config {
         Ok(Self {
             control_socket: DEFAULT_CONTROL_SOCKET.into(),
             pin_path: DEFAULT_PIN_PATH.into(),
+            persist: false,
+            hold_time: DEFAULT_HOLD_TIME,
             mode: Mode::default(),
             max_flows: DEFAULT_MAX_FLOWS,
             igmp_rate: DEFAULT_IGMP_RATE,
@@ -271,6 +297,19 @@ fn leaves_quickly(proxy: &ProxyConfig, interfaces: &[InterfaceConfig]) -> bool {
         .iter()
         .any(|interface| interface.role == Role::Upstream);
     proxy.quick_leave && has_upstream
+}
+
+fn check_hold_time(hold_time: Duration) -> Result<(), Problem> {
+    if hold_time.is_zero() || hold_time >= SHORTEST_HOLD_TIME {
+        return Ok(());
+    }
+    Err(Problem::new(
+        format!("hold_time is {}", duration::show(hold_time)),
+        format!(
+            "write \"{}\" or more, or \"0s\" for no limit",
+            duration::show(SHORTEST_HOLD_TIME)
+        ),
+    ))
 }
 
 /// A daemon's working directory is nobody's business: paths in the file start at the root.

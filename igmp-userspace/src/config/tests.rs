@@ -189,8 +189,8 @@ fn syntax_errors_name_their_line() {
 #[test]
 fn unknown_keys_are_refused_where_they_stand() {
     assert_eq!(
-        refusal_of("[daemon]", "persist = true"),
-        "f.toml:2: unknown key persist; the keys here are control_socket, pin_path"
+        refusal_of("[daemon]", "presist = true"),
+        "f.toml:2: unknown key presist; the keys here are control_socket, pin_path, persist, hold_time"
     );
     assert_eq!(
         refusal_of("[igmp]", "qeury_interval = \"1s\""),

@@ -6,6 +6,7 @@
 
 mod change;
 pub mod groups;
+pub mod members;
 pub mod routes;
 pub mod sets;
 pub mod sources;

@@ -17,10 +17,11 @@ use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::api::{Request, Response};
-use crate::config::DEFAULT_CONTROL_SOCKET;
 use crate::config::import::Format;
+use crate::config::{DEFAULT_CONTROL_SOCKET, DEFAULT_PIN_PATH};
 
 use super::cli;
+use super::datapath::pins;
 use super::usage::{self, Stop};
 
 const EXAMPLES: &str = "\
@@ -79,6 +80,12 @@ enum Command {
         format: Format,
         /// The file; - is standard input
         file: PathBuf,
+    },
+    /// Remove what an igmpd with persist = true has left in the kernel when it stopped; needs no daemon
+    Detach {
+        /// Where it was pinned: the daemon's pin_path
+        #[arg(long, value_name = "PATH", default_value = DEFAULT_PIN_PATH)]
+        pin_path: PathBuf,
     },
     /// Print a completion script for a shell
     Completions {
@@ -243,6 +250,16 @@ fn execute(
             .map_err(Failure::Output)
         }
         Command::Import { format, file } => import::run(format, &file, out, &mut io::stderr()),
+        Command::Detach { pin_path } => {
+            let devices =
+                pins::detach(&pin_path).map_err(|error| Failure::Input(error.to_string()))?;
+            let pin_path = pin_path.display();
+            let result = match devices {
+                0 => writeln!(out, "{pin_path}: no programs are pinned there"),
+                _ => writeln!(out, "{pin_path}: programs detached from {devices} devices"),
+            };
+            result.map_err(Failure::Output)
+        }
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "igmpctl", &mut script);

@@ -4,6 +4,7 @@
 //! the control socket, replication sets from the pool, time. Each is turned into inputs of the router; then
 //! `Daemon::settle` drains what follows: packets out, flows into the kernel maps.
 
+mod adopt;
 mod interfaces;
 mod reload;
 mod tell;
@@ -15,6 +16,7 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, Instant as SystemInstant};
 
 use anyhow::{Context, Result, bail};
+use aya::maps::{MapData, RingBuf};
 use igmp_common::Counter;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -23,6 +25,7 @@ use tracing::{debug, error, info, warn};
 
 use super::cli::ConfigFile;
 use super::control::{ControlServer, Publisher};
+use super::datapath::pins::Pins;
 use super::datapath::pool::{Done, Job, Pool};
 use super::datapath::{self, Datapath, Loaded};
 use super::events::{self, Event};
@@ -119,8 +122,7 @@ pub async fn run(config: Config, options: Options) -> Result<()> {
         }
         daemon.settle();
     }
-    info!("stopping");
-    daemon.leave_upstream();
+    daemon.stop();
     Ok(())
 }
 
@@ -154,6 +156,10 @@ pub struct Daemon {
     dirty: BTreeSet<Ipv4Addr>,
     /// Ring buffer losses already answered with a query.
     losses: Losses,
+    /// What outlives the process.
+    pins: Option<Pins>,
+    /// Where the programs of the igmpd before put what they heard; for a moment after a start.
+    inherited_events: Vec<RingBuf<MapData>>,
     /// Names of the interfaces that went with the present input: there is something to tell about them yet.
     departed: BTreeMap<IfIndex, String>,
 }
@@ -170,6 +176,7 @@ impl Daemon {
         if options.interfaces_must_exist {
             check_existence(&config, &snapshot)?;
         }
+        let pins = Pins::open(&config.pin_path, config.persist)?;
         let Loaded {
             mut datapath,
             events,
@@ -179,6 +186,10 @@ impl Daemon {
             max_flows: config.max_flows,
             kernel_log: options.kernel_log,
         })?;
+        if let Some(pins) = &pins {
+            datapath.pin_maps(&events, pins)?;
+            datapath.inherit(pins.links()?);
+        }
         if options.kernel_log {
             super::kernel_log::forward(datapath.logger()?)?;
         }
@@ -202,8 +213,11 @@ impl Daemon {
             snapshot: Snapshot::default(),
             dirty: BTreeSet::new(),
             losses: Losses::default(),
+            pins: None,
+            inherited_events: Vec::new(),
             departed: BTreeMap::new(),
         };
+        daemon.keep_alive();
         let policy = Input::Policy(daemon.config.policy.clone());
         daemon.router.handle_input(daemon.now(), policy);
         daemon.proxy.set_linger(daemon.config.proxy.leave_linger);
@@ -217,6 +231,9 @@ impl Daemon {
         daemon.take_over(done);
         daemon.follow_links(snapshot);
         daemon.settle();
+        if let Some(pins) = pins {
+            daemon.succeed(pins).await?;
+        }
         let rings = Rings {
             events: Ring::new(events)?,
             refusals: Ring::new(refusals)?,
@@ -276,6 +293,9 @@ impl Daemon {
     }
 
     fn housekeep(&mut self) {
+        self.keep_alive();
+        self.hear_inherited();
+        self.inherited_events.clear();
         if self.ports.has_address_grace() {
             self.follow_links(self.snapshot.clone());
         }
@@ -297,26 +317,34 @@ impl Daemon {
         }
     }
 
+    /// Says to the kernel programs that igmpd lives, where they would outlive it.
+    fn keep_alive(&mut self) {
+        let hold_time = if self.config.persist {
+            self.config.hold_time
+        } else {
+            Duration::ZERO
+        };
+        if let Err(error) = self.datapath.keep_alive(hold_time) {
+            error!("kernel map not written: {error}");
+        }
+    }
+
+    /// The last thing before the end.
+    fn stop(&mut self) {
+        if self.config.persist {
+            // In full from now on. The upstream is not left: the next igmpd asks for the same.
+            self.keep_alive();
+            info!("stopping; what is forwarded goes on without igmpd, `igmpctl detach` ends it");
+        } else {
+            info!("stopping");
+            self.leave_upstream();
+        }
+    }
+
     /// Lets everything that follows from the last input happen.
     fn settle(&mut self) {
         while let Some(output) = self.router.poll_output() {
-            match output {
-                Output::Transmit {
-                    interface,
-                    source,
-                    destination,
-                    message,
-                } => self.transmit(interface, source, destination, &message),
-                Output::MembershipChanged { group, .. } => {
-                    self.dirty.insert(group);
-                }
-                Output::Event(event) => {
-                    if matches!(event.kind, EventKind::QuerierChanged { .. }) {
-                        self.open_ports();
-                    }
-                    self.tell(event);
-                }
-            }
+            self.carry_out(output);
         }
         self.departed.clear();
         let now = self.now();
@@ -334,6 +362,26 @@ impl Daemon {
         self.write_maps();
         self.settle_upstream();
         self.stock_pool();
+    }
+
+    fn carry_out(&mut self, output: Output) {
+        match output {
+            Output::Transmit {
+                interface,
+                source,
+                destination,
+                message,
+            } => self.transmit(interface, source, destination, &message),
+            Output::MembershipChanged { group, .. } => {
+                self.dirty.insert(group);
+            }
+            Output::Event(event) => {
+                if matches!(event.kind, EventKind::QuerierChanged { .. }) {
+                    self.open_ports();
+                }
+                self.tell(event);
+            }
+        }
     }
 
     pub(super) fn transmit(

@@ -51,7 +51,7 @@ pub struct Device {
     pub link: Link,
     mac: Mac,
     egress: Egress,
-    _attachment: Attachment,
+    attachment: Attachment,
 }
 
 impl Device {
@@ -140,6 +140,15 @@ impl Ports {
     /// The interfaces in the order of the configuration.
     pub fn iter(&self) -> impl Iterator<Item = &ConfiguredPort> {
         self.configured.iter()
+    }
+
+    /// The program on each device that there is.
+    pub fn attachments(&mut self) -> impl Iterator<Item = (IfIndex, &mut Attachment)> {
+        let devices = self
+            .configured
+            .iter_mut()
+            .filter_map(|port| port.device.as_mut());
+        devices.map(|device| (device.link.index, &mut device.attachment))
     }
 
     /// The interface whose device has this index.
@@ -382,7 +391,7 @@ fn attach(
         link: link.clone(),
         mac,
         egress,
-        _attachment: attachment,
+        attachment,
     })
 }
 

@@ -32,14 +32,15 @@ impl Interface {
             return;
         }
         if let Some(record) = self.screen(cx, version, record) {
-            self.apply(cx, reporter, version, &record);
+            self.apply(cx, Some(reporter), version, &record);
         }
     }
 
-    fn apply(
+    /// What [`screen`](Self::screen) has let in; without a reporter nobody knows who wants it.
+    pub(super) fn apply(
         &mut self,
         cx: &mut Context<'_>,
-        reporter: Ipv4Addr,
+        reporter: Option<Ipv4Addr>,
         version: Version,
         record: &GroupRecord,
     ) {
@@ -67,14 +68,14 @@ impl Interface {
         self.change_group(cx, address, |group, params| {
             if interest {
                 group.abandoned = false;
-                group.last_reporter = Some(reporter);
+                group.last_reporter = reporter.or(group.last_reporter);
                 group
                     .older_hosts
                     .heard(version, now + params.older_host_present_interval());
                 if params.version < Version::V3 {
                     group.stop_queries(); // RFC 2236 section 7; it has no S flag to go on asking with
                 }
-                if tracks_hosts {
+                if let Some(reporter) = reporter.filter(|_| tracks_hosts) {
                     untracked = !group.hosts.heard(now, reporter, record_type, has_room);
                 }
             }
@@ -86,7 +87,7 @@ impl Interface {
             };
             let sources = within_limits(group, record_type, sources, spare);
             refused = record.sources.len() - sources.len();
-            if group.is_left_by_blocking(record) {
+            if let Some(reporter) = reporter.filter(|_| group.is_left_by_blocking(record)) {
                 group.hosts.left(reporter);
             }
             let gmi = now + params.group_membership_interval();
@@ -97,8 +98,8 @@ impl Interface {
             }
             let queries = without_sources_before_v3(params, queries);
             let queries = group.start_queries(now, params, &queries);
-            if quick_leave && group.is_abandoned_by(now, params, reporter, record) {
-                group.abandoned = true;
+            if let Some(reporter) = reporter.filter(|_| quick_leave) {
+                group.abandoned |= group.is_abandoned_by(now, params, reporter, record);
             }
             queries
         });

@@ -6,6 +6,7 @@
 
 mod acl;
 mod admission;
+mod adoption;
 mod clear;
 mod common;
 mod compat;
@@ -109,6 +110,18 @@ pub enum Input {
         interface: IfIndex,
         /// The message, or why it is not one.
         packet: Result<wire::Received, wire::Error>,
+    },
+    /// The router before this one forwarded `group` onto the link. Taken for a report that has just come, from nobody in
+    /// particular.
+    Adopt {
+        /// Which link; nothing happens when it is not ready.
+        interface: IfIndex,
+        /// Which group.
+        group: Ipv4Addr,
+        /// INCLUDE or EXCLUDE.
+        filter_mode: FilterMode,
+        /// The sources that were forwarded (INCLUDE) or blocked (EXCLUDE).
+        sources: Vec<Ipv4Addr>,
     },
     /// What holds for all interfaces is this from now on, also for what is there already; before the first one it is
     /// [`Policy::default`].

@@ -67,6 +67,17 @@ impl Router {
                     interface.receive(&mut cx, packet);
                 }
             }
+            Input::Adopt {
+                interface: index,
+                group,
+                filter_mode,
+                sources,
+            } => {
+                let (interfaces, mut cx) = self.split(now, index);
+                if let Some(interface) = interfaces.get_mut(&index) {
+                    interface.adopt_membership(&mut cx, group, filter_mode, sources);
+                }
+            }
             Input::Policy(policy) => {
                 self.common.replace_policy(policy);
                 self.each(now, Interface::enforce);

@@ -5,6 +5,8 @@ pub(super) const FULL: &str = r#"
 [daemon]
 control_socket = "/run/igmpd/control.sock"
 pin_path = "/sys/fs/bpf/igmpd"
+persist = true
+hold_time = "300s"
 
 [datapath]
 mode = "auto"

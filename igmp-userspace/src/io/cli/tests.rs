@@ -96,7 +96,10 @@ fn check_says_good_or_what_is_wrong() {
     let (_directory, path) = file("[daemon]\nspeed = 1\n");
     assert_mistake(
         &format!("igmpd --config {path} --check"),
-        &format!("igmpd: {path}:2: unknown key speed; the keys here are control_socket, pin_path"),
+        &format!(
+            "igmpd: {path}:2: unknown key speed; the keys here are control_socket, pin_path, persist, \
+             hold_time"
+        ),
     );
 }
 

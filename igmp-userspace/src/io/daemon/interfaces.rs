@@ -24,6 +24,7 @@ impl Daemon {
         self.handle_port_events(events);
         self.follow_upstream();
         self.open_ports();
+        self.follow_pins();
     }
 
     pub(super) fn handle_port_events(&mut self, events: Vec<PortEvent>) {

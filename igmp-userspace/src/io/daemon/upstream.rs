@@ -121,7 +121,7 @@ impl Daemon {
         ))
     }
 
-    /// The last thing before the end: the provider need not stream until memberships run out.
+    /// Before the end: the provider need not stream until memberships run out.
     pub(super) fn leave_upstream(&mut self) {
         self.proxy.handle_restart(self.now());
         self.settle_upstream();
@@ -138,7 +138,7 @@ impl Daemon {
             .ok_or_else(|| format!("{name} has no groups: it is not downstream, or not ready"))
     }
 
-    fn memberships(&self) -> usize {
+    pub(super) fn memberships(&self) -> usize {
         let interfaces = self.router.interfaces();
         interfaces.map(|(_, state)| state.group_count()).sum()
     }

@@ -5,6 +5,8 @@
 
 mod attach;
 mod egress;
+mod outputs;
+pub mod pins;
 mod pod;
 pub mod pool;
 mod sys;
@@ -12,13 +14,18 @@ mod sys;
 pub use attach::{AttachError, Attachment};
 pub use egress::{EGRESS_DROPS, EGRESS_DROPS_DESCRIPTION, Egress};
 
-use std::collections::HashMap as StdHashMap;
+use std::collections::{BTreeMap, HashMap as StdHashMap};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use aya::maps::lpm_trie::Key;
-use aya::maps::{Array, HashMap, LpmTrie, MapData, MapError, PerCpuArray, PerCpuValues, RingBuf};
+use aya::maps::{
+    Array, HashMap, IterableMap, LpmTrie, MapData, MapError, PerCpuArray, PerCpuValues, RingBuf,
+};
 use aya::programs::Xdp;
+use aya::programs::links::FdLink;
 use aya::util::nr_cpus;
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
 use igmp_common::Counter;
@@ -31,6 +38,8 @@ use crate::fib::sets::SetId;
 use crate::fib::sources::SourcePrefix;
 use crate::fib::{Change, Flow, FlowId};
 use crate::proto::IfIndex;
+use outputs::OutputLists;
+use pins::Pins;
 use pod::Raw;
 use pool::Set;
 
@@ -58,6 +67,9 @@ pub struct Datapath {
     control: Control,
     counters: PerCpuArray<MapData, [u64; Counter::COUNT]>,
     sets: StdHashMap<SetId, Set>,
+    outputs: OutputLists,
+    /// Links of the igmpd before, by device, until their devices are attached to.
+    inherited: BTreeMap<IfIndex, FdLink>,
 }
 
 /// A loaded datapath with the parts of it that have other owners.
@@ -106,6 +118,8 @@ impl Datapath {
             control: Control::default(),
             counters: take(&mut ebpf, "COUNTERS")?.try_into()?,
             sets: StdHashMap::new(),
+            outputs: OutputLists::create()?,
+            inherited: BTreeMap::new(),
             ebpf,
         };
         Ok(Loaded {
@@ -134,12 +148,71 @@ impl Datapath {
         ingress(&mut self.ebpf)
     }
 
+    /// The igmpd before left these links: [`Self::attach`] leaves its program on their devices until
+    /// [`Self::take_over`].
+    pub fn inherit(&mut self, links: BTreeMap<IfIndex, FdLink>) {
+        self.inherited = links;
+    }
+
+    /// Puts our program in the place of the one of the igmpd before, where that one still runs.
+    ///
+    /// # Errors
+    ///
+    /// See [`AttachError`]. The program before runs on.
+    pub fn take_over(&mut self, attachment: &mut Attachment) -> Result<(), AttachError> {
+        let program = ingress(&mut self.ebpf).map_err(AttachError::Program)?;
+        attachment.take_over(program)
+    }
+
+    /// Has an attachment outlive the process, under this path.
+    ///
+    /// # Errors
+    ///
+    /// See [`AttachError`].
+    pub fn pin(&mut self, attachment: &mut Attachment, path: &Path) -> Result<(), AttachError> {
+        let program = ingress(&mut self.ebpf).map_err(AttachError::Program)?;
+        attachment.pin(program, path)
+    }
+
+    /// Pins what the next igmpd reads when it takes over.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses.
+    pub fn pin_maps(&self, events: &RingBuf<MapData>, pins: &Pins) -> Result<()> {
+        let events = MapData::from_fd(events.as_fd().try_clone_to_owned()?)?;
+        pins.pin_maps(&[
+            (pins::EVENTS, &events),
+            (pins::CONTROL, IterableMap::map(&self.control_map)),
+            (pins::OUTPUTS, self.outputs.map()),
+            // The last: where it is, the others are.
+            (pins::FLOWS, IterableMap::map(&self.flows)),
+        ])
+    }
+
+    /// Says that igmpd lives: packets are forwarded for so long from now on; zero is for ever.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses.
+    pub fn keep_alive(&mut self, hold_time: Duration) -> Result<(), MapError> {
+        let hold_time = u64::try_from(hold_time.as_nanos()).unwrap_or(u64::MAX);
+        self.control.alive_until_ns = match hold_time {
+            0 => 0,
+            _ => sys::monotonic_ns().saturating_add(hold_time),
+        };
+        self.write_control()
+    }
+
     /// Attaches the ingress program to a device, natively.
     ///
     /// # Errors
     ///
     /// See [`AttachError`].
     pub fn attach(&mut self, interface: IfIndex) -> Result<Attachment, AttachError> {
+        if let Some(link) = self.inherited.remove(&interface) {
+            return Ok(Attachment::inherited(interface, link));
+        }
         let program = ingress(&mut self.ebpf).map_err(AttachError::Program)?;
         attach::attach(program, interface)
     }
@@ -220,12 +293,14 @@ impl Datapath {
     ) -> Result<(), MapError> {
         match change {
             Change::FillSet { set, outputs } => {
+                self.outputs.put(*set, outputs)?;
                 for output in outputs {
                     self.put_output(*set, *output, egress(*output));
                 }
                 Ok(())
             }
             Change::ClearSet { set, outputs } => {
+                self.outputs.remove(*set, outputs.len());
                 if let Some(set) = self.sets.get_mut(set) {
                     for output in outputs {
                         // Gone already when the device is: the kernel purges its entries (dev_map_notification).

@@ -1,8 +1,11 @@
 //! The few system calls that no crate wraps for us. All `unsafe` of the datapath's userspace is here and in `pod`.
 
+use std::ffi::CString;
 use std::io;
 use std::mem::size_of;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use aya_obj::generated::{bpf_attr, bpf_cmd};
 
@@ -47,6 +50,56 @@ fn bpf(command: bpf_cmd, attr: &mut bpf_attr) -> io::Result<()> {
         return Err(io::Error::last_os_error());
     }
     Ok(())
+}
+
+/// Whether a directory is in a BPF filesystem, the only kind in which anything can be pinned.
+pub fn is_bpffs(directory: &Path) -> io::Result<bool> {
+    const BPF_FS_MAGIC: i64 = 0xcafe_4a11; // linux/magic.h
+    let path = CString::new(directory.as_os_str().as_bytes())?;
+    // SAFETY: an all-zero statfs is valid, and the call fills it.
+    let mut answer: libc::statfs = unsafe { std::mem::zeroed() };
+    // SAFETY: the path ends with a zero, and the struct is ours.
+    if unsafe { libc::statfs(path.as_ptr(), &raw mut answer) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    #[allow(
+        clippy::unnecessary_cast,
+        reason = "its type differs from platform to platform"
+    )]
+    Ok(answer.f_type as i64 == BPF_FS_MAGIC)
+}
+
+/// Names the network namespace of the calling thread; no other has the same until the machine is started again. Kernel
+/// 5.14 (e8b9eab99232).
+pub fn netns_cookie() -> io::Result<u64> {
+    const SO_NETNS_COOKIE: libc::c_int = 71; // asm-generic/socket.h
+    let socket = std::os::unix::net::UnixDatagram::unbound()?;
+    let mut cookie = 0_u64;
+    let mut len = size_of::<u64>() as libc::socklen_t;
+    // SAFETY: the option is a u64, and `len` says how much room there is.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            SO_NETNS_COOKIE,
+            (&raw mut cookie).cast(),
+            &raw mut len,
+        )
+    };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(cookie)
+}
+
+/// CLOCK_MONOTONIC, which the kernel programs read too, in nanoseconds.
+pub fn monotonic_ns() -> u64 {
+    // SAFETY: an all-zero timespec is valid.
+    let mut now: libc::timespec = unsafe { std::mem::zeroed() };
+    // SAFETY: the struct is ours; this clock exists on every Linux.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    let (seconds, nanoseconds) = (now.tv_sec.cast_unsigned(), now.tv_nsec.cast_unsigned());
+    seconds * 1_000_000_000 + nanoseconds
 }
 
 /// Raises the soft limit of open files to the hard one: each replication set is one open file.

@@ -22,12 +22,26 @@ const HOSTS: [Ipv4Addr; 3] = [
 /// What happens next.
 #[derive(Clone, Debug)]
 pub(super) enum Step {
-    Wait { seconds: u32 },
-    Host { from: Ipv4Addr, says: Says },
-    Query { from: Ipv4Addr, query: Query },
+    Wait {
+        seconds: u32,
+    },
+    Host {
+        from: Ipv4Addr,
+        says: Says,
+    },
+    Query {
+        from: Ipv4Addr,
+        query: Query,
+    },
+    /// What an earlier router had learnt.
+    Adopt {
+        record: GroupRecord,
+    },
     MessagesLost,
     Rules(Rules),
-    Clear { group: Option<Ipv4Addr> },
+    Clear {
+        group: Option<Ipv4Addr>,
+    },
     Restart,
 }
 
@@ -126,7 +140,7 @@ pub(super) fn history(random: &mut Random) -> Vec<Step> {
 
 fn step(random: &mut Random, has_rules: bool) -> Step {
     let group = random.pick(&GROUPS);
-    match random.below(26) {
+    match random.below(27) {
         0..=2 => Step::Wait {
             seconds: random.below(4),
         },
@@ -142,7 +156,14 @@ fn step(random: &mut Random, has_rules: bool) -> Step {
         23 => Step::Clear {
             group: random.once_in(2).then_some(group),
         },
-        24 if random.once_in(2) => Step::Restart,
+        24 => Step::Adopt {
+            record: GroupRecord {
+                record_type: random.pick(&[ModeIsInclude, ModeIsExclude]),
+                group,
+                sources: random.some(&SOURCES),
+            },
+        },
+        25 if random.once_in(2) => Step::Restart,
         _ if has_rules && random.once_in(2) => Step::Rules(Rules::random(random)),
         _ => Step::MessagesLost,
     }

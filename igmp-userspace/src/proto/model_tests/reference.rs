@@ -97,6 +97,14 @@ impl Reference {
                 self.general_query(*from, query);
             }
             Step::Query { query, .. } => self.specific_query(query),
+            Step::Adopt { record } => {
+                let GroupRecord {
+                    record_type,
+                    group,
+                    sources,
+                } = record;
+                self.message(None, Version::V3, *record_type, *group, sources);
+            }
             Step::MessagesLost => {}
             Step::Clear { group } => {
                 for address in GROUPS {
@@ -120,6 +128,7 @@ impl Reference {
     }
 
     fn host(&mut self, host: Ipv4Addr, says: &Says) {
+        let host = Some(host);
         match says {
             Says::ReportV1(group) => self.message(host, Version::V1, ModeIsExclude, *group, &[]),
             Says::ReportV2(group) => self.message(host, Version::V2, ModeIsExclude, *group, &[]),
@@ -153,7 +162,7 @@ impl Reference {
 
     fn message(
         &mut self,
-        host: Ipv4Addr,
+        host: Option<Ipv4Addr>,
         version: Version,
         record_type: RecordType,
         address: Ipv4Addr,
@@ -166,7 +175,9 @@ impl Reference {
         let is_mapped =
             is_source_specific && version < Version::V3 && !self.rules.mapped.is_empty();
         if record_type == ChangeToInclude && list.is_empty() {
-            self.groups.get_mut(&address).unwrap().forget_host(host);
+            if let Some(host) = host {
+                self.groups.get_mut(&address).unwrap().forget_host(host);
+            }
             let group = &self.groups[&address];
             if !self.is_querier()
                 || group.is_empty()
@@ -199,7 +210,7 @@ impl Reference {
 
     fn record(
         &mut self,
-        host: Ipv4Addr,
+        host: Option<Ipv4Addr>,
         version: Version,
         record_type: RecordType,
         address: Ipv4Addr,
@@ -240,7 +251,7 @@ impl Reference {
         let group = self.groups.get_mut(&address).unwrap();
         if wants {
             group.abandoned = false;
-            if tracks_hosts {
+            if let Some(host) = host.filter(|_| tracks_hosts) {
                 group.heard_ago.insert(host, 0);
             }
             let older_host_present = interval + QUERY_RESPONSE_INTERVAL;
@@ -255,14 +266,18 @@ impl Reference {
         let blocks =
             record_type == BlockOldSources && !group.exclude && group.mode() == Version::V3;
         let is_about_it = group.sources.keys().any(|source| list.contains(source));
-        if blocks && group.sources.keys().all(|source| list.contains(source)) {
+        if let Some(host) = host
+            && blocks
+            && group.sources.keys().all(|source| list.contains(source))
+        {
             group.forget_host(host);
         }
         let leaves = blocks && is_about_it || record_type == ChangeToInclude && list.is_empty();
         if group.record(record_type, &list, gmi, is_querier, spare) {
             self.asking = LMQT;
         }
-        if is_abandoned_for_leaves
+        if let Some(host) = host
+            && is_abandoned_for_leaves
             && leaves
             && group.ends_within(LMQT)
             && group.others(host, gmi) == 0

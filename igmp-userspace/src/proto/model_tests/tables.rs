@@ -12,7 +12,7 @@ use super::history::{GROUPS, Rules, Says, Step, history};
 use super::random::Random;
 use super::reference::{QUERY_RESPONSE_INTERVAL, Reference};
 use super::reference_group::{LMQC, ReferenceGroup};
-use crate::wire::{self, Received, Repr};
+use crate::wire::{self, Received, RecordType, Repr};
 
 /// How many histories are tried.
 const HISTORIES: u32 = 100_000;
@@ -143,6 +143,17 @@ impl Subject {
                 return self.input(Input::Clear {
                     interface: None,
                     group,
+                });
+            }
+            Step::Adopt { record } => {
+                return self.input(Input::Adopt {
+                    interface: LAN,
+                    group: record.group,
+                    filter_mode: match record.record_type {
+                        RecordType::ModeIsInclude => FilterMode::Include,
+                        _ => FilterMode::Exclude,
+                    },
+                    sources: record.sources,
                 });
             }
             Step::Restart => return self.input(Input::Restart),
