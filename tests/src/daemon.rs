@@ -242,6 +242,11 @@ impl Daemon {
         })
     }
 
+    /// Kills it (SIGKILL): it gets no chance to do anything more.
+    pub fn kill(self) {
+        drop(self);
+    }
+
     fn read(&self, name: &str) -> String {
         fs::read_to_string(self.scratch.path().join(name)).unwrap_or_default()
     }

@@ -11,6 +11,7 @@
 pub mod datagram;
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use aya::maps::{MapData, RingBuf};
@@ -252,6 +253,11 @@ impl World {
             .find(|(flow, _)| *flow == id)
             .context("no such flow")?;
         Ok(self.datapath.flow_stats(flow.stats)?)
+    }
+
+    /// igmpd says that it lives, and is believed for so long; zero is for ever.
+    pub fn keep_alive(&mut self, hold_time: Duration) -> Result<()> {
+        Ok(self.datapath.keep_alive(hold_time)?)
     }
 
     /// Runs the program on `frame` once.

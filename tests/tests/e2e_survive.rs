@@ -1,0 +1,342 @@
+//! Forwarding outlives igmpd where `persist` is on: killed, stopped, started again, reloaded, and no packet is lost.
+
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
+use igmp_tests::bpffs::Bpffs;
+use igmp_tests::daemon::{Daemon, describe, igmpctl_at, rows};
+use igmp_tests::host::{Arrival, Subscription, assert_gapless};
+use igmp_tests::igmp::Igmp;
+use igmp_tests::netns::Namespace;
+use igmp_tests::stream::{Stream, StreamSpec};
+use igmp_tests::topology::{Lan, Topology};
+use igmp_tests::wait::wait_until;
+
+const GROUP: Ipv4Addr = Ipv4Addr::new(239, 1, 1, 1);
+const OTHER_GROUP: Ipv4Addr = Ipv4Addr::new(239, 1, 1, 2);
+/// The longest silence that is not the end of a stream of 2,000 datagrams a second on a busy machine.
+const SILENCE: Duration = Duration::from_millis(300);
+const SOON: Duration = Duration::from_secs(5);
+/// Group Membership Interval (RFC 9776 section 8.4): 2 x 3 s + 2 x 1 s.
+const SHORT: &str = "query_interval = \"3s\"\nquery_response_interval = \"1s\"";
+const GROUP_MEMBERSHIP_INTERVAL: Duration = Duration::from_secs(8);
+
+fn stream(topology: &Topology) -> Stream {
+    StreamSpec::to(GROUP)
+        .every(Duration::from_micros(500))
+        .start(&topology.source)
+}
+
+fn config(topology: &Topology, bpffs: &Bpffs, igmp: &str) -> String {
+    format!("{}{}", bpffs.config(), topology.config(igmp))
+}
+
+/// A receiver that takes what comes as it comes.
+struct Receiver {
+    subscription: Subscription,
+    arrivals: Vec<Arrival>,
+}
+
+impl Receiver {
+    fn new(subscription: Subscription) -> Self {
+        let first = subscription.wait_for_arrival(SOON);
+        Self {
+            subscription,
+            arrivals: vec![first],
+        }
+    }
+
+    /// Waits until something has come that was sent from now on.
+    #[track_caller]
+    fn goes_on(&mut self, stream: &Stream) {
+        let arrivals = self.subscription.arrivals_until(stream.sent() + 100, SOON);
+        self.arrivals.extend(arrivals);
+    }
+
+    /// Waits until nothing has come for a while; says when the last came.
+    #[track_caller]
+    fn wait_for_silence(&mut self, within: Duration) -> Instant {
+        let mut last = Instant::now();
+        wait_until("the stream to end", within, || {
+            let arrivals = self.subscription.arrivals();
+            if !arrivals.is_empty() {
+                last = Instant::now();
+            }
+            self.arrivals.extend(arrivals);
+            (last.elapsed() >= SILENCE).then_some(())
+        });
+        last
+    }
+}
+
+fn is_attached(namespace: &Namespace, device: &str) -> bool {
+    namespace
+        .run(&["ip", "-d", "link", "show", device])
+        .contains("prog/xdp")
+}
+
+fn outputs(daemon: &Daemon) -> Vec<String> {
+    let flows = daemon.ctl(&["show", "flows"]);
+    let outputs = rows(&flows)[0]["outputs"].as_array().expect("names").iter();
+    outputs
+        .map(|name| name.as_str().expect("a name").to_owned())
+        .collect()
+}
+
+#[test]
+fn no_packet_is_lost_whatever_becomes_of_igmpd() {
+    let topology = Topology::new(&[Lan::host(), Lan::host()]);
+    let bpffs = Bpffs::new();
+    let config = config(&topology, &bpffs, "");
+    let upstream = topology.source.capture();
+    let mut daemon = Daemon::start_with(&topology.gateway, &config, "info");
+    let stream = stream(&topology);
+    let mut receivers: Vec<_> = topology
+        .receivers
+        .iter()
+        .map(|host| Receiver::new(host.join(GROUP)))
+        .collect();
+    let mut goes_on = || {
+        for receiver in &mut receivers {
+            receiver.goes_on(&stream);
+        }
+    };
+    goes_on();
+    for _ in 0..5 {
+        daemon.kill();
+        goes_on();
+        assert!(is_attached(&topology.gateway, "lan0"));
+        daemon = Daemon::start_with(&topology.gateway, &config, "info");
+        assert_eq!(outputs(&daemon), ["lan0", "lan1"]);
+        goes_on();
+    }
+    assert!(daemon.stop().success());
+    goes_on();
+    let daemon = Daemon::start_with(&topology.gateway, &config, "info");
+    goes_on();
+    for number in 1..=20 {
+        daemon.rewrite_config(&format!(
+            "{config}[policy]\nmax_groups = {}\n",
+            1000 + number
+        ));
+        let output = daemon.ctl_output(&["reload"]);
+        assert!(output.status.success(), "{}", describe(&output));
+    }
+    goes_on();
+    let sent = stream.stop();
+    for receiver in &mut receivers {
+        let rest = receiver.subscription.arrivals_until(sent - 1, SOON);
+        receiver.arrivals.extend(rest);
+        assert_gapless(&receiver.arrivals);
+    }
+    // The provider saw one member that never left.
+    upstream
+        .all()
+        .assert_none("a leave", Duration::ZERO, |frame| {
+            frame.received_igmp(|message| message.leaves(GROUP))
+        });
+    // One generation of maps, one link a device.
+    assert_eq!(bpffs.links().len(), 3, "{:?}", bpffs.pins());
+    assert_eq!(bpffs.pins().len(), 3 + 4, "{:?}", bpffs.pins());
+}
+
+#[test]
+fn without_persist_a_killed_igmpd_forwards_no_more() {
+    let topology = Topology::new(&[Lan::host()]);
+    let daemon = Daemon::start(&topology.gateway, &topology.config(""));
+    let stream = stream(&topology);
+    let mut receiver = Receiver::new(topology.receivers[0].join(GROUP));
+    receiver.goes_on(&stream);
+    daemon.kill();
+    receiver.wait_for_silence(SOON);
+    assert!(!is_attached(&topology.gateway, "lan0"));
+}
+
+#[test]
+fn a_member_that_fell_silent_meanwhile_is_forgotten_in_time() {
+    let topology = Topology::new(&[Lan::hosts(2)]);
+    let bpffs = Bpffs::new();
+    let config = config(&topology, &bpffs, SHORT);
+    let daemon = Daemon::start(&topology.gateway, &config);
+    let stream = stream(&topology);
+    let member = &topology.receivers[0];
+    let mut receiver = Receiver::new(member.join(GROUP));
+    receiver.goes_on(&stream);
+    daemon.kill();
+    // Its cable is pulled: nothing says that it has gone.
+    member.set_link(false);
+    let started = Instant::now();
+    let daemon = Daemon::start(&topology.gateway, &config);
+    let adopted = daemon.group("lan0", GROUP).expect("adopted");
+    assert_eq!(adopted["filter_mode"], "exclude");
+    let timer = adopted["timer_ms"].as_u64().expect("milliseconds");
+    assert!(u128::from(timer) <= GROUP_MEMBERSHIP_INTERVAL.as_millis());
+    wait_until(
+        "the end of the membership",
+        GROUP_MEMBERSHIP_INTERVAL + SOON,
+        || daemon.group("lan0", GROUP).is_none().then_some(()),
+    );
+    assert!(started.elapsed() >= GROUP_MEMBERSHIP_INTERVAL);
+    assert_eq!(rows(&daemon.ctl(&["show", "flows"])).len(), 0);
+}
+
+/// With the default timers, so that no answer to the first query comes in time to be mistaken for what was heard before.
+#[test]
+fn what_hosts_said_while_nobody_was_there_is_heard() {
+    let topology = Topology::new(&[Lan::host(), Lan::host()]);
+    let [leaver, joiner] = &topology.receivers[..] else {
+        panic!("two receivers")
+    };
+    let bpffs = Bpffs::new();
+    let config = config(&topology, &bpffs, "");
+    let daemon = Daemon::start(&topology.gateway, &config);
+    let stream = stream(&topology);
+    let mut receiver = Receiver::new(leaver.join(GROUP));
+    receiver.goes_on(&stream);
+    daemon.kill();
+    let group = receiver.subscription.group();
+    receiver.subscription.leave();
+    // From a host that answers no query.
+    let report = joiner.igmp_packet(OTHER_GROUP, &Igmp::ReportV2(OTHER_GROUP));
+    joiner.frame_sender().send(&report.frame());
+
+    let daemon = Daemon::start(&topology.gateway, &config);
+    let joined = daemon.group("lan1", OTHER_GROUP).expect("heard");
+    assert_eq!(joined["last_reporter"], joiner.address.to_string());
+    // Adopted, and then asked about: Last Member Query Time is 2 s.
+    wait_until("the leave to be acted on", SOON, || {
+        daemon.group("lan0", group).is_none().then_some(())
+    });
+}
+
+#[test]
+fn a_dead_igmpd_is_obeyed_for_its_hold_time() {
+    const HOLD_TIME: Duration = Duration::from_secs(10);
+    let topology = Topology::new(&[Lan::host()]);
+    let bpffs = Bpffs::new();
+    let config = format!(
+        "{}hold_time = \"10s\"\n{}",
+        bpffs.config(),
+        topology.config(SHORT)
+    );
+    let daemon = Daemon::start(&topology.gateway, &config);
+    let stream = stream(&topology);
+    let mut receiver = Receiver::new(topology.receivers[0].join(GROUP));
+    receiver.goes_on(&stream);
+    daemon.kill();
+    let killed = Instant::now();
+    let ended = receiver.wait_for_silence(HOLD_TIME + SOON);
+    // It last said that it lived at most a second before, or a little more when it was busy.
+    let lasted = ended.duration_since(killed);
+    assert!(
+        lasted > HOLD_TIME - Duration::from_secs(3) && lasted <= HOLD_TIME + SILENCE,
+        "{lasted:?}"
+    );
+    assert_gapless(&receiver.arrivals);
+    // What is that old is learnt again, from an answer to the first query.
+    let daemon = Daemon::start(&topology.gateway, &config);
+    assert!(daemon.log().contains("older than hold_time"));
+    receiver.goes_on(&stream);
+}
+
+#[test]
+fn detach_removes_everything_and_not_under_a_running_igmpd() {
+    let topology = Topology::new(&[Lan::host()]);
+    let bpffs = Bpffs::new();
+    let daemon = Daemon::start(&topology.gateway, &config(&topology, &bpffs, ""));
+    let socket = daemon.control_socket();
+    let stream = stream(&topology);
+    let mut receiver = Receiver::new(topology.receivers[0].join(GROUP));
+    let pin_path = bpffs.pin_path();
+    let detach = || {
+        let pin_path = pin_path.to_str().expect("a plain path");
+        igmpctl_at(&socket, &["detach", "--pin-path", pin_path])
+    };
+    let refused = detach();
+    assert_eq!(refused.status.code(), Some(1), "{}", describe(&refused));
+    assert!(describe(&refused).contains("an igmpd is running with these pins; stop it first"));
+    receiver.goes_on(&stream);
+    assert!(daemon.stop().success());
+    receiver.goes_on(&stream);
+
+    let output = detach();
+    assert!(output.status.success(), "{}", describe(&output));
+    assert!(describe(&output).contains("programs detached from 2 devices"));
+    receiver.wait_for_silence(SOON);
+    for device in ["wan0", "lan0"] {
+        assert!(!is_attached(&topology.gateway, device));
+    }
+    assert!(!pin_path.exists());
+    let again = detach();
+    assert!(again.status.success(), "{}", describe(&again));
+    assert!(describe(&again).contains("no programs are pinned there"));
+}
+
+#[test]
+fn pins_of_another_layout_are_replaced_and_learnt_again() {
+    let topology = Topology::new(&[Lan::host()]);
+    let bpffs = Bpffs::new();
+    let config = config(&topology, &bpffs, SHORT);
+    let daemon = Daemon::start(&topology.gateway, &config);
+    let stream = stream(&topology);
+    let mut receiver = Receiver::new(topology.receivers[0].join(GROUP));
+    daemon.kill();
+    // As a version would have left it whose maps are others.
+    let (known, other) = ("v1-1", "v999-1");
+    std::fs::rename(bpffs.pin_path().join(known), bpffs.pin_path().join(other))
+        .expect("a bpffs can rename");
+    receiver.goes_on(&stream);
+    let daemon = Daemon::start(&topology.gateway, &config);
+    assert!(daemon.log().contains("pinned by another version"));
+    receiver.goes_on(&stream);
+    assert!(bpffs.pins().iter().all(|pin| !pin.starts_with(other)));
+    assert_eq!(bpffs.links().len(), 2);
+}
+
+#[test]
+fn the_pin_of_a_device_that_was_deleted_meanwhile_goes() {
+    let topology = Topology::new(&[Lan::host(), Lan::host()]);
+    let bpffs = Bpffs::new();
+    let config = config(&topology, &bpffs, SHORT);
+    let daemon = Daemon::start(&topology.gateway, &config);
+    let stream = stream(&topology);
+    let mut receiver = Receiver::new(topology.receivers[0].join(GROUP));
+    let pin_of = |device| format!("xdp-{}", topology.gateway.interface_index(device));
+    let old = pin_of("lan1");
+    assert!(bpffs.links().contains(&old));
+    daemon.kill();
+    topology.recreate_downstream(1);
+    let new = pin_of("lan1");
+    assert_ne!(old, new);
+    let daemon = Daemon::start(&topology.gateway, &config);
+    assert!(!bpffs.links().contains(&old), "{:?}", bpffs.links());
+    assert!(bpffs.links().contains(&new), "{:?}", bpffs.links());
+    receiver.goes_on(&stream);
+    assert_gapless(&receiver.arrivals);
+    // And under a running igmpd too.
+    topology.recreate_downstream(1);
+    wait_until("the new device to be pinned", SOON, || {
+        let links = bpffs.links();
+        (links.contains(&pin_of("lan1")) && !links.contains(&new)).then_some(())
+    });
+    drop(daemon);
+}
+
+#[test]
+fn an_igmpd_that_does_not_persist_takes_over_for_the_last_time() {
+    let topology = Topology::new(&[Lan::host()]);
+    let bpffs = Bpffs::new();
+    let persistent = config(&topology, &bpffs, "");
+    let daemon = Daemon::start(&topology.gateway, &persistent);
+    let stream = stream(&topology);
+    let mut receiver = Receiver::new(topology.receivers[0].join(GROUP));
+    assert!(daemon.stop().success());
+    let transient = persistent.replace("persist = true", "persist = false");
+    let daemon = Daemon::start(&topology.gateway, &transient);
+    assert_eq!(bpffs.pins(), [""; 0]);
+    receiver.goes_on(&stream);
+    assert_gapless(&receiver.arrivals);
+    daemon.kill();
+    receiver.wait_for_silence(SOON);
+    assert!(!is_attached(&topology.gateway, "lan0"));
+}

@@ -1,0 +1,57 @@
+//! What an igmpd that is gone has left forwards for its hold time, and then no more.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use igmp_common::Counter;
+use igmp_tests::fixtures::datagram::Datagram;
+use igmp_tests::fixtures::{Verdict, World};
+use igmp_userspace::proto::FilterMode;
+
+const G: Ipv4Addr = Ipv4Addr::new(239, 1, 1, 1);
+const HOUR: Duration = Duration::from_hours(1);
+const PASSED: Duration = Duration::from_nanos(1);
+
+#[test]
+fn after_the_hold_time_everything_is_the_kernel_s() {
+    let mut world = World::new().unwrap();
+    world.join(G, FilterMode::Exclude, &[]).unwrap();
+    let datagram = Datagram::to(G);
+    for (hold_time, counter, verdict) in [
+        (Duration::ZERO, Counter::Forwarded, Verdict::Redirect),
+        (HOUR, Counter::Forwarded, Verdict::Redirect),
+        (PASSED, Counter::PassExpired, Verdict::Pass),
+        (HOUR, Counter::Forwarded, Verdict::Redirect),
+    ] {
+        world.keep_alive(hold_time).unwrap();
+        let outcome = world.run(&datagram.frame()).unwrap();
+        assert_eq!((outcome.counter, outcome.verdict), (counter, verdict));
+        if verdict == Verdict::Pass {
+            assert_eq!(outcome.frame, datagram.frame(), "untouched");
+        }
+    }
+    // What nobody wants is not the kernel's for another reason.
+    world.keep_alive(PASSED).unwrap();
+    let other = Datagram::to(Ipv4Addr::new(239, 1, 1, 2));
+    assert_eq!(
+        world.run(&other.frame()).unwrap().counter,
+        Counter::PassExpired
+    );
+}
+
+/// Prints what it costs to look at the clock: docs/survival.md tells it.
+#[test]
+fn a_living_igmpd_costs_a_packet_little() {
+    const REPEAT: u32 = 1_000_000;
+    let mut world = World::new().unwrap();
+    // Nobody wants it: the frame is not rewritten, so that it can be run again.
+    let frame = Datagram::to(G).frame();
+    let mut run = |hold_time| {
+        world.keep_alive(hold_time).unwrap();
+        let outcome = world.run_repeated(&frame, REPEAT).unwrap();
+        assert_eq!(outcome.counter, Counter::PassNoFlow);
+        outcome.nanoseconds
+    };
+    let times: Vec<_> = (0..3).map(|_| (run(Duration::ZERO), run(HOUR))).collect();
+    println!("ns a packet without and with a hold time: {times:?}");
+}
