@@ -46,8 +46,12 @@ impl Attachment {
 
     /// Puts `program` in the place of the one before, with no packet between the two. Nothing happens when it is there.
     pub(super) fn take_over(&mut self, program: &mut Xdp) -> Result<(), AttachError> {
-        let Link::Inherited(link) = std::mem::replace(&mut self.link, Link::None) else {
-            return Ok(());
+        let link = match std::mem::replace(&mut self.link, Link::None) {
+            Link::Inherited(link) => link,
+            other => {
+                self.link = other;
+                return Ok(());
+            }
         };
         let link = XdpLink::try_from(link)?;
         match program.attach_to_link(link) {
@@ -63,8 +67,12 @@ impl Attachment {
 
     /// Pins it, so that it outlives the process.
     pub(super) fn pin(&mut self, program: &mut Xdp, path: &Path) -> Result<(), AttachError> {
-        let Link::Ours(link) = std::mem::replace(&mut self.link, Link::None) else {
-            return Ok(());
+        let link = match std::mem::replace(&mut self.link, Link::None) {
+            Link::Ours(link) => link,
+            other => {
+                self.link = other;
+                return Ok(());
+            }
         };
         match link.pin(path) {
             Ok(link) => {
