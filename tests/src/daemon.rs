@@ -45,6 +45,19 @@ impl Daemon {
     /// The same with another `--log-level`: what is measured should not wait for its log.
     #[track_caller]
     pub fn start_with(gateway: &Namespace, config: &str, log_level: &str) -> Self {
+        let mut daemon = Self::spawn(gateway, config, log_level);
+        daemon.wait_until_ready();
+        daemon
+    }
+
+    /// Starts igmpd and kills it (SIGKILL) so much later, ready or not.
+    pub fn start_and_kill_after(gateway: &Namespace, config: &str, delay: Duration) {
+        let daemon = Self::spawn(gateway, config, "info");
+        thread::sleep(delay);
+        daemon.kill();
+    }
+
+    fn spawn(gateway: &Namespace, config: &str, log_level: &str) -> Self {
         let scratch = ScratchDir::new();
         let path = |name: &str| scratch.path().join(name);
         fs::write(path("igmpd.toml"), config).expect("the scratch directory is writable");
@@ -66,21 +79,23 @@ impl Daemon {
         let process = gateway
             .enter(|| command.spawn())
             .expect("igmpd is executable");
-        let mut daemon = Self { process, scratch };
+        Self { process, scratch }
+    }
+
+    #[track_caller]
+    fn wait_until_ready(&mut self) {
         wait_until("igmpd to be ready", START_TIMEOUT, || {
-            let ended = daemon.process.try_wait().expect("igmpd is our child");
+            let ended = self.process.try_wait().expect("igmpd is our child");
             assert!(
                 ended.is_none(),
                 "igmpd ended instead of getting ready: {}",
                 ended.unwrap_or_default()
             );
-            daemon
-                .read("stdout")
+            self.read("stdout")
                 .lines()
                 .any(|line| line == "ready")
                 .then_some(())
         });
-        daemon
     }
 
     /// Runs `igmpctl --json` with these arguments and returns what it prints.

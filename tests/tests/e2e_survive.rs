@@ -147,6 +147,46 @@ fn no_packet_is_lost_whatever_becomes_of_igmpd() {
     assert_eq!(bpffs.pins().len(), 3 + 4, "{:?}", bpffs.pins());
 }
 
+/// Wherever it is killed on its way to take over, what is pinned is whole.
+#[test]
+fn an_igmpd_that_is_killed_while_it_takes_over_loses_nothing() {
+    let topology = Topology::new(&[Lan::host()]);
+    let bpffs = Bpffs::new();
+    let config = config(&topology, &bpffs, "");
+    let daemon = Daemon::start_with(&topology.gateway, &config, "info");
+    let stream = stream(&topology);
+    let mut receiver = Receiver::new(topology.receivers[0].join(GROUP));
+    daemon.kill();
+    for delay in (0..30).map(|step| Duration::from_millis(5 * step)) {
+        Daemon::start_and_kill_after(&topology.gateway, &config, delay);
+        receiver.goes_on(&stream);
+    }
+    let daemon = Daemon::start_with(&topology.gateway, &config, "info");
+    receiver.goes_on(&stream);
+    assert_gapless(&receiver.arrivals);
+    assert_eq!(outputs(&daemon), ["lan0"]);
+    assert_eq!(bpffs.pins().len(), 2 + 4, "{:?}", bpffs.pins());
+}
+
+#[test]
+fn another_device_with_the_index_of_one_that_was_deleted_is_attached_to() {
+    let topology = Topology::new(&[Lan::host(), Lan::host()]);
+    let bpffs = Bpffs::new();
+    let config = config(&topology, &bpffs, "");
+    let gateway = &topology.gateway;
+    let daemon = Daemon::start(gateway, &config);
+    let index = gateway.interface_index("lan1");
+    daemon.kill();
+    gateway.ip(&format!(
+        "link del lan1\nlink add lan1 index {index} type veth peer name spare\naddr add 10.2.0.1/24 dev lan1\n\
+         link set spare up\nlink set lan1 up"
+    ));
+    let daemon = Daemon::start(gateway, &config);
+    assert!(is_attached(gateway, "lan1"));
+    daemon.kill();
+    assert!(is_attached(gateway, "lan1"), "{:?}", bpffs.pins());
+}
+
 #[test]
 fn without_persist_a_killed_igmpd_forwards_no_more() {
     let topology = Topology::new(&[Lan::host()]);

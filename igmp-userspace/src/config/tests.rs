@@ -44,6 +44,8 @@ fn nothing_but_interfaces_gets_every_default() {
     let config = parse(TWO_INTERFACES, "f.toml").unwrap();
     assert_eq!(config.control_socket, Path::new("/run/igmpd/control.sock"));
     assert_eq!(config.pin_path, Path::new("/sys/fs/bpf/igmpd"));
+    assert!(!config.persist);
+    assert_eq!(config.hold_time, Duration::from_mins(10));
     assert_eq!(config.mode, Mode::Auto);
     assert_eq!(config.max_flows, 65_536);
     assert_eq!((config.igmp_rate, config.igmp_burst), (10_000, 20_000));
@@ -80,6 +82,8 @@ fn every_key_is_read_and_an_interface_overrides_the_defaults() {
         [daemon]
         control_socket = "/run/other.sock"
         pin_path = "/sys/fs/bpf/other"
+        persist = true
+        hold_time = "10s"
 
         [datapath]
         mode = "xdp-native"
@@ -123,6 +127,8 @@ fn every_key_is_read_and_an_interface_overrides_the_defaults() {
     let config = parse(text, "f.toml").unwrap();
     assert_eq!(config.control_socket, Path::new("/run/other.sock"));
     assert_eq!(config.pin_path, Path::new("/sys/fs/bpf/other"));
+    assert!(config.persist);
+    assert_eq!(config.hold_time, Duration::from_secs(10));
     assert_eq!(config.mode, Mode::XdpNative);
     assert_eq!(config.max_flows, 1_024);
     assert_eq!((config.igmp_rate, config.igmp_burst), (0, 1));
@@ -301,6 +307,21 @@ fn values_out_of_range_are_refused() {
             "[daemon]",
             "control_socket = \"igmpd.sock\"",
             "\"igmpd.sock\" is a relative path; write it from / on",
+        ),
+        (
+            "[daemon]",
+            "hold_time = \"9s\"",
+            "hold_time is 9s; write \"10s\" or more, or \"0s\" for no limit",
+        ),
+        (
+            "[daemon]",
+            "hold_time = \"25h\"",
+            "hold_time is 90000s; write \"0s\" to \"86400s\" (0s: for ever)",
+        ),
+        (
+            "[daemon]",
+            "hold_time = \"10500ms\"",
+            "hold_time is 10500ms; write a multiple of 1s (0s: for ever)",
         ),
         ("[igmp]", "version = 4", "version is 4; write 1 to 3"),
         (

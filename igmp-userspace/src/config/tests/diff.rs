@@ -58,6 +58,7 @@ fn keys_are_told_one_by_one() {
 fn keys_of_the_proxy_are_told_one_by_one() {
     assert_eq!(
         lines(&[
+            ("hold_time = \"300s\"", "hold_time = \"0s\""),
             ("multicast_filter = 32", "multicast_filter = 0"),
             ("disabled = true", "disabled = false"),
             ("quick_leave = false", "quick_leave = true"),
@@ -68,6 +69,7 @@ fn keys_of_the_proxy_are_told_one_by_one() {
         ])
         .unwrap(),
         [
+            "~ daemon: hold_time: \"300s\" -> \"0s\"",
             "~ datapath: multicast_filter: 32 -> 0",
             "~ proxy: disabled: true -> false",
             "~ proxy: quick_leave: false -> true",
@@ -144,6 +146,11 @@ fn what_a_running_daemon_cannot_change_is_refused_by_name() {
             "\"/sys/fs/bpf/other\"",
             "daemon.pin_path cannot change while igmpd runs (\"/sys/fs/bpf/igmpd\" -> \"/sys/fs/bpf/other\"); restart \
              igmpd, or put it back",
+        ),
+        (
+            "persist = true",
+            "persist = false",
+            "daemon.persist cannot change while igmpd runs (true -> false); restart igmpd, or put it back",
         ),
     ] {
         // Whatever else changes with it.
