@@ -75,7 +75,7 @@ pub fn netns_cookie() -> io::Result<u64> {
     const SO_NETNS_COOKIE: libc::c_int = 71; // asm-generic/socket.h
     let socket = std::os::unix::net::UnixDatagram::unbound()?;
     let mut cookie = 0_u64;
-    let mut len = size_of::<u64>() as libc::socklen_t;
+    let mut len: libc::socklen_t = 8;
     // SAFETY: the option is a u64, and `len` says how much room there is.
     let result = unsafe {
         libc::getsockopt(

@@ -69,7 +69,7 @@ impl Generation {
         let flows: HashMap<_, Raw<FlowKey>, Raw<FlowEntry>> =
             Map::HashMap(self.open(FLOWS, MapType::Hash)?).try_into()?;
         let mut groups: BTreeMap<Ipv4Addr, BTreeMap<Option<Ipv4Addr>, Outputs>> = BTreeMap::new();
-        for flow in flows.iter() {
+        for flow in &flows {
             let (Raw(key), Raw(entry)) = flow?;
             let mut outputs = lists.get(SetId(entry.set_from_downstream));
             outputs.retain(|output| !upstream.contains(output));

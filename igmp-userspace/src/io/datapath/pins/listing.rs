@@ -170,3 +170,6 @@ pub fn remove(directory: &Path) -> Result<(), Error> {
     }
     fs::remove_dir(directory).map_err(failed)
 }
+
+#[cfg(test)]
+mod tests;
