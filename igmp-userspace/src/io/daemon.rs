@@ -21,7 +21,7 @@ use igmp_common::Counter;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, warn};
 
 use super::cli::ConfigFile;
 use super::control::{ControlServer, Publisher};
@@ -314,30 +314,6 @@ impl Daemon {
                 "IGMP messages lost in the ring buffer; asking again everywhere"
             );
             self.router.handle_input(self.now(), Input::MessagesLost);
-        }
-    }
-
-    /// Says to the kernel programs that igmpd lives, where they would outlive it.
-    fn keep_alive(&mut self) {
-        let hold_time = if self.config.persist {
-            self.config.hold_time
-        } else {
-            Duration::ZERO
-        };
-        if let Err(error) = self.datapath.keep_alive(hold_time) {
-            error!("kernel map not written: {error}");
-        }
-    }
-
-    /// The last thing before the end.
-    fn stop(&mut self) {
-        if self.config.persist {
-            // In full from now on. The upstream is not left: the next igmpd asks for the same.
-            self.keep_alive();
-            info!("stopping; what is forwarded goes on without igmpd, `igmpctl detach` ends it");
-        } else {
-            info!("stopping");
-            self.leave_upstream();
         }
     }
 

@@ -1,9 +1,10 @@
-//! Taking over from the igmpd before: no packet is lost on the way, and no IGMP message.
+//! Taking over from the igmpd before, and leaving all to the next: no packet is lost on the way, and no IGMP message.
 //!
 //! The programs before run on with their own maps until ours hold every flow that they did. Only then is each link given
 //! our program, in one step. What hosts have said in between is in the rings before and is heard now.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use tracing::{error, info, warn};
@@ -56,6 +57,30 @@ impl Daemon {
             }
         }
         pins.retain_links(&devices);
+    }
+
+    /// Says to the kernel programs that igmpd lives, where they would outlive it.
+    pub(super) fn keep_alive(&mut self) {
+        let hold_time = if self.config.persist {
+            self.config.hold_time
+        } else {
+            Duration::ZERO
+        };
+        if let Err(error) = self.datapath.keep_alive(hold_time) {
+            error!("kernel map not written: {error}");
+        }
+    }
+
+    /// The last thing before the end.
+    pub(super) fn stop(&mut self) {
+        if self.config.persist {
+            // In full from now on. The upstream is not left: the next igmpd asks for the same.
+            self.keep_alive();
+            info!("stopping; what is forwarded goes on without igmpd, `igmpctl detach` ends it");
+        } else {
+            info!("stopping");
+            self.leave_upstream();
+        }
     }
 
     /// Handles what has come in through the programs before, and says how many messages that were. The last may come a

@@ -293,11 +293,10 @@ impl Datapath {
     ) -> Result<(), MapError> {
         match change {
             Change::FillSet { set, outputs } => {
-                self.outputs.put(*set, outputs)?;
                 for output in outputs {
                     self.put_output(*set, *output, egress(*output));
                 }
-                Ok(())
+                self.outputs.put(*set, outputs)
             }
             Change::ClearSet { set, outputs } => {
                 self.outputs.remove(*set, outputs.len());
