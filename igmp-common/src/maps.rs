@@ -181,9 +181,20 @@ assert_layout!(Record, 16 + MAX_FRAME);
 pub const MAX_PORTS: u32 = 1024;
 /// Capacity of `SOURCES`.
 pub const MAX_SOURCE_PREFIXES: u32 = 65_536;
+/// Capacity of `GROUPS`.
+pub const MAX_GROUP_PREFIXES: u32 = 65_536;
 /// Capacity of `SETS`, hence of distinct output sets.
 pub const MAX_SETS: u32 = 65_536;
 /// Default capacity of `FLOWS` and `FLOW_STATS`; `max_flows` overrides it at load time.
 pub const DEFAULT_MAX_FLOWS: u32 = 65_536;
 /// Bytes of the `EVENTS` ring: about 90,000 IGMPv2 messages.
 pub const RING_BYTES: u32 = 8 << 20;
+/// Bytes of the `REFUSALS` ring: about 2,700 records, the bursts of 50 interfaces.
+pub const REFUSAL_RING_BYTES: u32 = 64 << 10;
+/// A source is told once in this time.
+pub const REFUSAL_INTERVAL_NS: u64 = 60_000_000_000;
+/// What an interface may tell: 10 sources a second, 50 at once.
+pub const REFUSAL_RATE: Rate = Rate::new(10, 50);
+/// Sources of which the kernel remembers when it told them: all that ten interfaces can tell in a minute. A source that is
+/// forgotten early is told once more.
+pub const MAX_TOLD_SOURCES: u32 = 8192;

@@ -1,6 +1,7 @@
 //! The egress program: runs on each copy of a packet, just before an output port sends it.
 //!
-//! It is loaded once per port with that port's constants, so rewriting costs no map lookup.
+//! It is loaded once per port with that port's constants, so rewriting costs no map lookup, and what a port does not need
+//! the verifier removes.
 
 #![no_std]
 #![no_main]
@@ -14,23 +15,54 @@ mod program;
 
 use aya_ebpf::Global;
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
-use aya_ebpf::macros::xdp;
+use aya_ebpf::macros::{map, xdp};
+use aya_ebpf::maps::PerCpuArray;
 use aya_ebpf::programs::XdpContext;
 
 /// The port's Ethernet address, which routed frames carry as their source. Set when the program is loaded.
 #[unsafe(no_mangle)]
 static SOURCE_MAC: Global<[u8; 6]> = Global::new([0; 6]);
 
+/// Packets are sent when their TTL was above this on arrival; 1 = all, because the ingress program forwards nothing else.
+/// Set when the program is loaded.
+#[unsafe(no_mangle)]
+static TTL_THRESHOLD: Global<u8> = Global::new(1);
+
+/// Copies that were not sent because of [`TTL_THRESHOLD`]. Written here, read by userspace.
+#[map]
+static DROPS: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+
+/// Offset of the Ethernet source address.
+const SOURCE_AT: usize = 6;
+/// Offset of the TTL: the ingress program leaves no tag before the IPv4 header.
+const TTL_AT: usize = 14 + 8;
+
 /// Entry point, chained to the port's entries in the replication sets.
 #[xdp(map = "devmap")]
 pub fn igmp_egress(ctx: XdpContext) -> u32 {
-    const AT: usize = 6;
-    let mac = SOURCE_MAC.load();
-    let at = ctx.data() + AT;
-    if at + mac.len() > ctx.data_end() {
+    let data = ctx.data();
+    if data + TTL_AT + 1 > ctx.data_end() {
         return XDP_DROP;
     }
+    let threshold = TTL_THRESHOLD.load();
+    if threshold > 1 {
+        // SAFETY: the byte lies between data and data_end.
+        let ttl = unsafe { ((data + TTL_AT) as *const u8).read() };
+        // The ingress program has taken one off: the TTL on arrival was not above the threshold.
+        if ttl < threshold {
+            count_drop();
+            return XDP_DROP;
+        }
+    }
     // SAFETY: the six bytes lie between data and data_end, and a byte array has no alignment.
-    unsafe { (at as *mut [u8; 6]).write(mac) };
+    unsafe { ((data + SOURCE_AT) as *mut [u8; 6]).write(SOURCE_MAC.load()) };
     XDP_PASS
+}
+
+#[inline(always)]
+fn count_drop() {
+    if let Some(drops) = DROPS.get_ptr_mut(0) {
+        // SAFETY: a per-CPU value that only this program on this CPU writes.
+        unsafe { *drops += 1 }
+    }
 }

@@ -1,6 +1,6 @@
 //! The ingress program: runs on every port, decides each frame's fate.
 //!
-//! `ingress` classifies and forwards, `igmp` copies IGMP to userspace, `packet` holds all access to frame memory, `maps`
+//! `ingress` classifies and forwards, `igmp` copies IGMP to userspace, `refusals` tells it of sources, `packet` holds all access to frame memory, `maps`
 //! every map, `program` what every kernel program must carry. Here is only the entry point: one verdict, one counter,
 //! one action.
 
@@ -22,6 +22,7 @@ mod ingress;
 mod maps;
 mod packet;
 mod program;
+mod refusals;
 
 use aya_ebpf::bindings::xdp_action::XDP_PASS;
 use aya_ebpf::macros::xdp;

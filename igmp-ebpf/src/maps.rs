@@ -2,11 +2,12 @@
 
 use aya_ebpf::btf_maps::{ArrayOfMaps, DevMapHash};
 use aya_ebpf::macros::{btf_map, map};
-use aya_ebpf::maps::{Array, HashMap, LpmTrie, PerCpuArray, RingBuf};
+use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf};
 use igmp_common::Counter;
 use igmp_common::maps::{
-    Control, DEFAULT_MAX_FLOWS, FlowEntry, FlowKey, FlowStats, MAX_PORTS, MAX_SETS,
-    MAX_SOURCE_PREFIXES, Port, RING_BYTES, Record, SourceKey,
+    Control, DEFAULT_MAX_FLOWS, FlowEntry, FlowKey, FlowStats, MAX_GROUP_PREFIXES, MAX_PORTS,
+    MAX_SETS, MAX_SOURCE_PREFIXES, MAX_TOLD_SOURCES, Port, REFUSAL_RING_BYTES, RING_BYTES, Record,
+    SourceKey,
 };
 
 /// ifindex -> port. Written by userspace when a device is attached or its address changes; read once a frame.
@@ -26,12 +27,17 @@ pub static FLOW_STATS: PerCpuArray<FlowStats> = PerCpuArray::with_max_entries(DE
 #[map]
 pub static SOURCES: LpmTrie<SourceKey, u32> = LpmTrie::with_max_entries(MAX_SOURCE_PREFIXES, 0);
 
+/// {ifindex, group prefix} -> `GROUP_*`: which groups are forwarded from an interface, and under `TOWARDS_UPSTREAM` which
+/// are sent there without a flow. Written by userspace when the configuration changes; read only where there is a filter.
+#[map]
+pub static GROUPS: LpmTrie<SourceKey, u32> = LpmTrie::with_max_entries(MAX_GROUP_PREFIXES, 0);
+
 /// Set id -> replication set, a devmap of output ifindexes. Slots are filled from a pool ahead of need, because writing
 /// one waits for an RCU grace period. The template has one slot; installed sets have any power of two.
 #[btf_map]
 pub static SETS: ArrayOfMaps<DevMapHash<1>, { MAX_SETS as usize }> = ArrayOfMaps::new();
 
-/// Facts about the whole table. Written by userspace.
+/// Facts about the whole table, and where packets without a flow go. Written by userspace.
 #[map]
 pub static CONTROL: Array<Control> = Array::with_max_entries(1, 0);
 
@@ -50,6 +56,19 @@ pub static EVENTS: RingBuf = RingBuf::with_byte_size(RING_BYTES, 0);
 /// Where a ring record is put together; too large for the stack. An XDP program is not preempted by another on its CPU.
 #[map]
 pub static RECORD: PerCpuArray<Record> = PerCpuArray::with_max_entries(1, 0);
+
+/// Refused sources on their way to userspace. A ring of its own, so that data can never crowd IGMP out of [`EVENTS`].
+#[map]
+pub static REFUSALS: RingBuf = RingBuf::with_byte_size(REFUSAL_RING_BYTES, 0);
+
+/// {ifindex, source} -> when `REFUSALS` was last told of it, in nanoseconds. Written here only. The least recently told
+/// one makes room.
+#[map]
+pub static TOLD: LruHashMap<SourceKey, u64> = LruHashMap::with_max_entries(MAX_TOLD_SOURCES, 0);
+
+/// Port slot -> the bucket of what its interface may tell (see `igmp_common::police`). Written here only.
+#[map]
+pub static REFUSAL_POLICERS: Array<u64> = Array::with_max_entries(MAX_PORTS, 0);
 
 /// Bumps `counter` of the port in `slot` on this CPU.
 #[inline(always)]

@@ -55,6 +55,9 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         group: Option<Ipv4Addr>,
     },
+    /// The groups joined upstream.
+    #[serde(rename = "show upstream")]
+    ShowUpstream {},
     /// Every counter, the ones at zero too.
     #[serde(rename = "show counters")]
     ShowCounters {
@@ -75,6 +78,19 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         dry_run: bool,
     },
+    /// Forgets everything learnt and learns it again, as a new process would.
+    #[serde(rename = "restart")]
+    Restart {},
+    /// Forgets who is a member of what, and asks.
+    #[serde(rename = "clear groups")]
+    ClearGroups {
+        /// Only on this interface.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        interface: Option<String>,
+        /// Only of this group.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        group: Option<Ipv4Addr>,
+    },
     /// What happens from now on, until the client hangs up. It cannot ask anything else on this connection.
     #[serde(rename = "events")]
     Events {},
@@ -90,6 +106,8 @@ pub enum Response {
     Groups(Vec<Group>),
     /// To [`Request::ShowFlows`], ordered by group and source.
     Flows(Vec<Flow>),
+    /// To [`Request::ShowUpstream`].
+    Upstream(Vec<UpstreamGroup>),
     /// To [`Request::ShowCounters`].
     Counters(Vec<Counter>),
     /// To [`Request::ShowAcl`], in the order of the configuration; lists that are named but missing come last.
@@ -100,6 +118,8 @@ pub enum Response {
     Reload(Reload),
     /// One of many to [`Request::Events`].
     Event(Event),
+    /// It is done: one line for a person.
+    Done(String),
     /// The request was not carried out: one line for a person.
     Error(String),
 }
@@ -121,13 +141,13 @@ pub struct Interface {
     pub datapath: Datapath,
     /// Why so, in words.
     pub datapath_reason: String,
-    /// The IGMP version spoken there: 1, 2 or 3.
+    /// The IGMP version spoken there: 1, 2 or 3. Upstream that of the querier, if it speaks an older one.
     pub igmp_version: u8,
-    /// The elected querier of the link; null while there is none.
+    /// The elected querier of the link; upstream the one heard last; null while there is none.
     pub querier: Option<Ipv4Addr>,
     /// True when that is us.
     pub querier_is_self: bool,
-    /// Groups with at least one member there.
+    /// Groups with at least one member there; upstream those joined.
     pub groups: usize,
     /// Counters of this interface by name.
     pub counters: BTreeMap<String, u64>,
@@ -221,6 +241,32 @@ impl From<proto::FilterMode> for FilterMode {
             proto::FilterMode::Exclude => Self::Exclude,
         }
     }
+}
+
+/// One group joined on the upstream interface (RFC 4605 section 4.1). A group that is not there is in the Non-Member
+/// state (RFC 2236 section 6).
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct UpstreamGroup {
+    /// The upstream interface's name.
+    pub interface: String,
+    /// The group.
+    pub group: Ipv4Addr,
+    /// Whether a report is to be sent.
+    pub state: MemberState,
+    /// INCLUDE: only `sources` are asked for. EXCLUDE: all but them.
+    pub filter_mode: FilterMode,
+    /// The sources.
+    pub sources: Vec<Ipv4Addr>,
+}
+
+/// RFC 2236 section 6.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MemberState {
+    /// Delaying Member: a report is to be sent, repeated or in answer to a query.
+    Delaying,
+    /// Idle Member.
+    Idle,
 }
 
 /// One entry of the kernel's flow table, seen from one incoming interface.

@@ -28,6 +28,15 @@ impl Config {
             ("max_flows", number(self.max_flows)),
             ("igmp_rate", number(self.igmp_rate)),
             ("igmp_burst", number(self.igmp_burst)),
+            ("multicast_filter", number(self.multicast_filter)),
+        ]);
+        let proxy = table([
+            ("disabled", self.proxy.disabled.into()),
+            ("quick_leave", self.proxy.quick_leave.into()),
+            (
+                "leave_linger",
+                text(&duration::show(self.proxy.leave_linger)),
+            ),
         ]);
         let policy_keys = table([
             ("ssm_ranges", list(&policy.ssm_ranges, text)),
@@ -39,6 +48,7 @@ impl Config {
         let mut root = Table::new();
         root.insert("daemon".into(), daemon);
         root.insert("datapath".into(), datapath);
+        root.insert("proxy".into(), proxy);
         root.insert("policy".into(), policy_keys);
         root.insert("interface".into(), list(&self.interfaces, interface));
         root.insert("acl".into(), list(&policy.acls, acl));
@@ -51,8 +61,12 @@ fn interface(interface: &InterfaceConfig) -> Value {
     keys.insert("name".into(), text(&interface.name));
     keys.insert("role".into(), text(interface.role.name()));
     keys.insert("alt_subnets".into(), list(&interface.alt_subnets, text));
+    let filter = &interface.policy.group_filter;
+    keys.insert("whitelist".into(), list(&filter.whitelist, text));
+    keys.insert("blacklist".into(), list(&filter.blacklist, text));
+    keys.insert("threshold".into(), number(interface.ttl_threshold));
     keys.extend(params(&interface.params).map(owned));
-    // An upstream takes no policy: hosts join elsewhere.
+    // An upstream takes no other policy: hosts join elsewhere.
     if interface.role != Role::Upstream {
         keys.extend(interface_policy(&interface.policy).into_iter().map(owned));
     }

@@ -15,21 +15,21 @@ use super::reader::{DurationRule, Section, Source};
 const QUERY_INTERVAL: DurationRule = DurationRule {
     range: Duration::from_secs(1)..=Duration::from_secs(31_744),
     step: Duration::from_secs(1),
-    rfc: "RFC 9776 section 4.1.7",
+    why: "RFC 9776 section 4.1.7",
 };
 
 /// What the Max Resp Code can say: tenths of a second up to 31 << 10.
 const RESPONSE_TIME: DurationRule = DurationRule {
     range: Duration::from_millis(100)..=Duration::from_millis(3_174_400),
     step: Duration::from_millis(100),
-    rfc: "RFC 9776 section 4.1.1",
+    why: "RFC 9776 section 4.1.1",
 };
 
 /// Never sent: a timer of the router alone.
 const STARTUP_QUERY_INTERVAL: DurationRule = DurationRule {
     range: Duration::from_millis(100)..=Duration::from_secs(31_744),
     step: Duration::from_millis(1),
-    rfc: "RFC 9776 section 8.6",
+    why: "RFC 9776 section 8.6",
 };
 
 /// The Max Response Time of version 2 is one plain byte of tenths of a second (RFC 2236 section 2.2).

@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
+use toml::Spanned;
 
 use crate::proto::{InterfaceParams, InterfacePolicy, Policy};
 
@@ -15,6 +16,9 @@ use super::reader::Section;
 
 /// Longest interface name: the kernel's IFNAMSIZ without the closing zero.
 const LONGEST_NAME: usize = 15;
+
+/// A packet that came in with a TTL of 1 goes nowhere, whatever the threshold (RFC 1812 section 5.3.1).
+pub(super) const DEFAULT_TTL_THRESHOLD: u8 = 1;
 
 /// What an interface is for.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -95,6 +99,7 @@ pub(super) fn read(
     })?;
     let role = section.parsed("role", "downstream", Role::from_str)?;
     let alt_subnets = section.parsed_list("alt_subnets", "10.0.0.0/23", parse_source_network)?;
+    let threshold = section.integer("threshold", &(1..=u8::MAX), "")?;
     let igmp = IgmpKeys::read(&mut section)?;
     let policy = PolicyKeys::read(&mut section)?;
     // A misspelled key first: it explains the missing one.
@@ -123,7 +128,7 @@ pub(super) fn read(
         name,
         role,
         alt_subnets,
-        ttl_threshold: 1,
+        ttl_threshold: threshold.map_or(DEFAULT_TTL_THRESHOLD, Spanned::into_inner),
         params,
         policy,
     })

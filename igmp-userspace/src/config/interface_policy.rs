@@ -1,4 +1,4 @@
-//! What is allowed on an interface: prompt-leave, access lists, limits, static groups.
+//! What is allowed on an interface: prompt-leave, group filters, access lists, limits, static groups.
 
 use std::net::Ipv4Addr;
 
@@ -8,9 +8,10 @@ use toml::de::DeValue;
 use super::acl;
 use super::address::{parse_group, parse_source};
 use super::error::{Error, Problem};
+use super::group_filter::GroupFilterKeys;
 use super::policy::MOST_ENTRIES;
 use super::reader::{Section, Source, type_name, wrong_type};
-use crate::proto::{AclRef, GroupFilter, InterfacePolicy, Policy, PromptLeave};
+use crate::proto::{AclRef, InterfacePolicy, Policy, PromptLeave};
 
 /// The keys that may stand in `[igmp]` as defaults as well as in an `[[interface]]`; what is not written is `None`.
 pub(super) struct SharedKeys {
@@ -24,6 +25,7 @@ pub(super) struct SharedKeys {
 /// The keys of one `[[interface]]`.
 pub(super) struct PolicyKeys {
     shared: SharedKeys,
+    group_filter: GroupFilterKeys,
     group_policy: Option<Spanned<AclRef>>,
     report_sources: Option<Spanned<AclRef>>,
     query_sources: Option<Spanned<AclRef>>,
@@ -47,10 +49,12 @@ impl SharedKeys {
 impl PolicyKeys {
     pub(super) fn read(section: &mut Section<'_>) -> Result<Self, Error> {
         let shared = SharedKeys::read(section)?;
+        let group_filter = GroupFilterKeys::read(section)?;
         let group_policy = acl::read_reference(section, "group_policy", &acl::NUMBERS)?;
         let mut sources = section.section("source_policy")?;
         let keys = Self {
             shared,
+            group_filter,
             group_policy,
             // A list of groups alone has nothing to match a source with.
             report_sources: acl::read_reference(
@@ -65,7 +69,7 @@ impl PolicyKeys {
         Ok(keys)
     }
 
-    /// The key that is written first, and where; `None` when none is.
+    /// The key that is written first of those that an upstream does not take, and where; `None` when none is.
     pub(super) fn first_written(&self) -> Option<(&'static str, usize)> {
         let shared = &self.shared;
         [
@@ -98,12 +102,13 @@ impl PolicyKeys {
         source: Source<'_>,
         global: &Policy,
     ) -> Result<InterfacePolicy, Error> {
-        let static_groups = check_static_groups(self.static_groups, source, global)?;
+        let filter = self.group_filter;
+        let static_groups = check_static_groups(self.static_groups, source, global, &filter)?;
         let (own, built_in) = (&self.shared, InterfacePolicy::default());
         Ok(InterfacePolicy {
             prompt_leave: first(own.prompt_leave.as_ref(), defaults.prompt_leave.as_ref())
                 .unwrap_or(built_in.prompt_leave),
-            group_filter: GroupFilter::default(),
+            group_filter: filter.filter(),
             group_policy: self.group_policy.map(Spanned::into_inner),
             report_sources: self.report_sources.map(Spanned::into_inner),
             query_sources: self.query_sources.map(Spanned::into_inner),
@@ -206,6 +211,7 @@ fn check_static_groups(
     entries: Vec<Spanned<StaticGroup>>,
     file: Source<'_>,
     global: &Policy,
+    filter: &GroupFilterKeys,
 ) -> Result<Vec<StaticGroup>, Error> {
     let mut groups: Vec<StaticGroup> = Vec::new();
     for entry in entries {
@@ -221,6 +227,11 @@ fn check_static_groups(
             Problem::new(
                 format!("static group {group} is source-specific (ssm_ranges) and has no source"),
                 format!("write {{ group = \"{group}\", source = \"...\" }} (RFC 4607 section 1)"),
+            )
+        } else if let Some(reason) = filter.refusal(group, file) {
+            Problem::new(
+                format!("static group {group} is not served here: {reason}"),
+                "leave it out, or let the lists serve it",
             )
         } else if groups.contains(&(group, source)) {
             Problem::new(

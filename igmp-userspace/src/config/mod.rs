@@ -9,10 +9,13 @@ mod diff;
 mod duration;
 mod effective;
 mod error;
+mod foreign;
+mod group_filter;
 mod igmp;
 mod interface;
 mod interface_policy;
 mod policy;
+mod proxy;
 mod reader;
 #[cfg(test)]
 mod tests;
@@ -20,7 +23,6 @@ mod warnings;
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::time::Duration;
 
 pub use acl::{find as find_acl, title as acl_title};
 pub use acl_uses::Use;
@@ -28,6 +30,7 @@ pub use diff::{Change, Fixed, diff};
 pub use effective::to_toml;
 pub use error::{Error, Problem};
 pub use interface::{InterfaceConfig, Role};
+pub use proxy::ProxyConfig;
 
 use crate::proto::{InterfaceParams, InterfacePolicy, Policy};
 use igmp::IgmpKeys;
@@ -54,6 +57,9 @@ pub const DEFAULT_MULTICAST_FILTER: u32 = 64;
 
 /// The kernel allocates every flow up front: a typing error must not take gigabytes.
 const MOST_FLOWS: u32 = 1_048_576;
+
+/// No network card filters more addresses than this by itself.
+const MOST_FILTERED: u32 = 4096;
 
 /// More than 10 Gbit/s of the shortest frames carry.
 const MOST_MESSAGES: u32 = 100_000_000;
@@ -84,27 +90,6 @@ pub struct Config {
     pub policy: Policy,
     /// The interfaces, in the order given: at most one upstream, at least one downstream, no name twice.
     pub interfaces: Vec<InterfaceConfig>,
-}
-
-/// `[proxy]`.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct ProxyConfig {
-    /// Nothing is attached, queried or forwarded, as if every interface were `disabled`.
-    pub disabled: bool,
-    /// Leave upstream as soon as the last known member leaves; false: when its last member procedure ends.
-    pub quick_leave: bool,
-    /// How long a group stays joined upstream when nobody wants it any more.
-    pub leave_linger: Duration,
-}
-
-impl Default for ProxyConfig {
-    fn default() -> Self {
-        Self {
-            disabled: false,
-            quick_leave: true,
-            leave_linger: Duration::ZERO,
-        }
-    }
 }
 
 /// How packets are replicated.
@@ -156,7 +141,9 @@ pub fn parse(text: &str, file_name: &str) -> Result<Config, Error> {
         text,
         name: file_name,
     };
-    let mut root = source.parse()?;
+    let mut root = source
+        .parse()
+        .map_err(|error| foreign::recognise(source).unwrap_or(error))?;
 
     let mut daemon = root.section("daemon")?;
     let control_socket = daemon.parsed("control_socket", DEFAULT_CONTROL_SOCKET, |text| {
@@ -170,6 +157,11 @@ pub fn parse(text: &str, file_name: &str) -> Result<Config, Error> {
     let max_flows = datapath.integer("max_flows", &(1..=MOST_FLOWS), "")?;
     let igmp_rate = datapath.integer("igmp_rate", &(0..=MOST_MESSAGES), " (0: no limit)")?;
     let igmp_burst = datapath.integer("igmp_burst", &(1..=MOST_MESSAGES), "")?;
+    let multicast_filter = datapath.integer(
+        "multicast_filter",
+        &(0..=MOST_FILTERED),
+        " (0: always all multicast)",
+    )?;
     datapath.finish()?;
 
     let mut igmp = root.section("igmp")?;
@@ -179,8 +171,9 @@ pub fn parse(text: &str, file_name: &str) -> Result<Config, Error> {
     };
     igmp.finish()?;
 
+    let proxy = proxy::read(root.section("proxy")?)?;
     let policy = root.section("policy")?;
-    let policy = policy::read(policy, acl::read_all(&mut root)?)?;
+    let mut policy = policy::read(policy, acl::read_all(&mut root)?)?;
 
     let mut places = Vec::new();
     let mut interfaces = Vec::new();
@@ -194,6 +187,7 @@ pub fn parse(text: &str, file_name: &str) -> Result<Config, Error> {
         .first()
         .map_or_else(|| source.place(&(0..0)), |(place, _)| place.clone());
     interface::check_together(&placed, &whole)?;
+    policy.quick_leave = leaves_quickly(&proxy, &interfaces);
 
     Ok(Config {
         control_socket: control_socket
@@ -203,14 +197,23 @@ pub fn parse(text: &str, file_name: &str) -> Result<Config, Error> {
         max_flows: max_flows.map_or(DEFAULT_MAX_FLOWS, toml::Spanned::into_inner),
         igmp_rate: igmp_rate.map_or(DEFAULT_IGMP_RATE, toml::Spanned::into_inner),
         igmp_burst: igmp_burst.map_or(DEFAULT_IGMP_BURST, toml::Spanned::into_inner),
-        multicast_filter: DEFAULT_MULTICAST_FILTER,
-        proxy: ProxyConfig::default(),
+        multicast_filter: multicast_filter
+            .map_or(DEFAULT_MULTICAST_FILTER, toml::Spanned::into_inner),
+        proxy,
         policy,
         interfaces,
     })
 }
 
 impl Config {
+    /// The interfaces that something is done on: none while the proxy is disabled.
+    #[must_use]
+    pub fn interfaces_in_use(&self) -> Vec<InterfaceConfig> {
+        let in_use =
+            |interface: &&InterfaceConfig| interface.role != Role::Disabled && !self.proxy.disabled;
+        self.interfaces.iter().filter(in_use).cloned().collect()
+    }
+
     /// What `--iface` (repeatable: `downstream`) and `--upstream` ask for; all else is the default.
     ///
     /// # Errors
@@ -234,13 +237,18 @@ impl Config {
                 name: name.to_owned(),
                 role,
                 alt_subnets: Vec::new(),
-                ttl_threshold: 1,
+                ttl_threshold: interface::DEFAULT_TTL_THRESHOLD,
                 params: InterfaceParams::default(),
                 policy: InterfacePolicy::default(),
             });
         }
         let placed: Vec<_> = places.into_iter().zip(&interfaces).collect();
         interface::check_together(&placed, "--iface")?;
+        let proxy = ProxyConfig::default();
+        let policy = Policy {
+            quick_leave: leaves_quickly(&proxy, &interfaces),
+            ..Policy::default()
+        };
         Ok(Self {
             control_socket: DEFAULT_CONTROL_SOCKET.into(),
             pin_path: DEFAULT_PIN_PATH.into(),
@@ -249,11 +257,19 @@ impl Config {
             igmp_rate: DEFAULT_IGMP_RATE,
             igmp_burst: DEFAULT_IGMP_BURST,
             multicast_filter: DEFAULT_MULTICAST_FILTER,
-            proxy: ProxyConfig::default(),
-            policy: Policy::default(),
+            proxy,
+            policy,
             interfaces,
         })
     }
+}
+
+/// Hosts are tracked for quick leave only where there is something to leave.
+fn leaves_quickly(proxy: &ProxyConfig, interfaces: &[InterfaceConfig]) -> bool {
+    let has_upstream = interfaces
+        .iter()
+        .any(|interface| interface.role == Role::Upstream);
+    proxy.quick_leave && has_upstream
 }
 
 /// A daemon's working directory is nobody's business: paths in the file start at the root.

@@ -38,6 +38,7 @@ pub(super) fn read(mut section: Section<'_>, acls: Vec<Acl>) -> Result<Policy, E
         ssm_ranges: ssm_ranges.map_or(defaults.ssm_ranges, Spanned::into_inner),
         ssm_mapping,
         untracked_groups: untracked,
+        // For whoever knows whether there is an upstream to leave.
         quick_leave: defaults.quick_leave,
         max_groups: max_groups.map_or(defaults.max_groups, |groups| groups.into_inner() as usize),
         max_sources: max_sources.map_or(defaults.max_sources, |sources| {

@@ -49,12 +49,12 @@ impl<'a> Source<'a> {
 /// What an array holds.
 type Elements<'a> = Vec<Spanned<DeValue<'a>>>;
 
-/// What a duration may be, and which rule says so.
+/// What a duration may be, and why no other: the rule that says so, or what would go wrong.
 pub(super) struct DurationRule {
     pub(super) range: RangeInclusive<Duration>,
     /// The value is a multiple of this; what lies between cannot be written into a message.
     pub(super) step: Duration,
-    pub(super) rfc: &'static str,
+    pub(super) why: &'static str,
 }
 
 impl DurationRule {
@@ -67,14 +67,14 @@ impl DurationRule {
             );
             return Err(Problem::new(
                 format!("{key} is {shown}"),
-                format!("write \"{low}\" to \"{high}\" ({})", self.rfc),
+                format!("write \"{low}\" to \"{high}\" ({})", self.why),
             ));
         }
         if !value.as_millis().is_multiple_of(self.step.as_millis()) {
             let step = duration::show(self.step);
             return Err(Problem::new(
                 format!("{key} is {shown}"),
-                format!("write a multiple of {step} ({})", self.rfc),
+                format!("write a multiple of {step} ({})", self.why),
             ));
         }
         Ok(())
@@ -196,6 +196,31 @@ impl<'a> Section<'a> {
         example: &str,
         parse: impl Fn(&str) -> Result<T, Problem>,
     ) -> Result<Option<Spanned<Vec<T>>>, Error> {
+        let list = self.spanned_list_if_any(key, example, parse)?;
+        Ok(list.map(|list| {
+            let span = list.span();
+            let elements = list.into_inner().into_iter();
+            Spanned::new(span, elements.map(Spanned::into_inner).collect())
+        }))
+    }
+
+    /// Like [`parsed_list`](Self::parsed_list), and each element knows its line.
+    pub(super) fn spanned_list<T>(
+        &mut self,
+        key: &'static str,
+        example: &str,
+        parse: impl Fn(&str) -> Result<T, Problem>,
+    ) -> Result<Vec<Spanned<T>>, Error> {
+        let list = self.spanned_list_if_any(key, example, parse)?;
+        Ok(list.map(Spanned::into_inner).unwrap_or_default())
+    }
+
+    fn spanned_list_if_any<T>(
+        &mut self,
+        key: &'static str,
+        example: &str,
+        parse: impl Fn(&str) -> Result<T, Problem>,
+    ) -> Result<Option<Spanned<Vec<Spanned<T>>>>, Error> {
         let remedy = format!("write strings, such as {key} = [\"{example}\"]");
         let Some(elements) = self.array_if_any(key, &remedy)? else {
             return Ok(None);
@@ -204,7 +229,7 @@ impl<'a> Section<'a> {
         let values = elements.into_inner().into_iter().map(|element| {
             let problem = match element.get_ref() {
                 DeValue::String(text) => match parse(text) {
-                    Ok(value) => return Ok(value),
+                    Ok(value) => return Ok(Spanned::new(element.span(), value)),
                     Err(problem) => problem,
                 },
                 other => Problem::new(format!("{key} holds {}", type_name(other)), remedy.as_str()),

@@ -3,7 +3,9 @@
 mod acl;
 mod diff;
 mod effective;
+mod foreign;
 mod policy;
+mod proxy;
 
 use std::time::Duration;
 
@@ -45,6 +47,8 @@ fn nothing_but_interfaces_gets_every_default() {
     assert_eq!(config.mode, Mode::Auto);
     assert_eq!(config.max_flows, 65_536);
     assert_eq!((config.igmp_rate, config.igmp_burst), (10_000, 20_000));
+    assert_eq!(config.multicast_filter, 64);
+    assert_eq!(config.proxy, ProxyConfig::default());
     let [upstream, downstream] = &config.interfaces[..] else {
         panic!("{:?}", config.interfaces)
     };
@@ -54,6 +58,7 @@ fn nothing_but_interfaces_gets_every_default() {
         ("eth1", Role::Downstream)
     );
     assert!(downstream.alt_subnets.is_empty());
+    assert_eq!((upstream.ttl_threshold, downstream.ttl_threshold), (1, 1));
     // RFC 9776 section 8: Robustness Variable 2, Query Interval 125 s, Query Response Interval 10 s, Last Member
     // Query Interval 1 s; the counts and the Startup Query Interval are derived from them.
     let expected = InterfaceParams {
@@ -81,6 +86,7 @@ fn every_key_is_read_and_an_interface_overrides_the_defaults() {
         max_flows = 1_024
         igmp_rate = 0
         igmp_burst = 1
+        multicast_filter = 4_096
 
         [igmp]
         version = 2
@@ -96,6 +102,7 @@ fn every_key_is_read_and_an_interface_overrides_the_defaults() {
         name = "lan0"
         role = "downstream"
         alt_subnets = ["10.0.0.0/23", "192.0.2.7/32"]
+        threshold = 255
 
         [[interface]]
         name = "lan1"
@@ -119,9 +126,11 @@ fn every_key_is_read_and_an_interface_overrides_the_defaults() {
     assert_eq!(config.mode, Mode::XdpNative);
     assert_eq!(config.max_flows, 1_024);
     assert_eq!((config.igmp_rate, config.igmp_burst), (0, 1));
+    assert_eq!(config.multicast_filter, 4_096);
     let [lan0, lan1, mgmt] = &config.interfaces[..] else {
         panic!("{:?}", config.interfaces)
     };
+    assert_eq!((lan0.ttl_threshold, lan1.ttl_threshold), (255, 1));
     let networks: Vec<_> = lan0.alt_subnets.iter().map(ToString::to_string).collect();
     assert_eq!(networks, ["10.0.0.0/23", "192.0.2.7/32"]);
     let defaults = InterfaceParams {
@@ -190,15 +199,15 @@ fn unknown_keys_are_refused_where_they_stand() {
          startup_query_count, prompt_leave, require_router_alert, max_groups, max_sources, forward_as_non_querier"
     );
     assert_eq!(
-        refusal_of("", "[[proxy]]\nquick_leave = true"),
-        "f.toml:2: unknown key proxy; the keys here are daemon, datapath, igmp, policy, acl, interface"
+        refusal_of("", "[[vlan]]\nid = 7"),
+        "f.toml:2: unknown key vlan; the keys here are daemon, datapath, igmp, proxy, policy, acl, interface"
     );
     assert_eq!(
         refusal("[[interface]]\nnmae = \"eth0\"\nrole = \"downstream\""),
-        "f.toml:2: unknown key nmae; the keys here are name, role, alt_subnets, version, robustness, query_interval, \
-         query_response_interval, last_member_query_interval, last_member_query_count, startup_query_interval, \
+        "f.toml:2: unknown key nmae; the keys here are name, role, alt_subnets, threshold, version, robustness, \
+         query_interval, query_response_interval, last_member_query_interval, last_member_query_count, startup_query_interval, \
          startup_query_count, prompt_leave, require_router_alert, max_groups, max_sources, forward_as_non_querier, \
-         group_policy, source_policy, static_groups"
+         whitelist, blacklist, group_policy, source_policy, static_groups"
     );
 }
 
@@ -272,6 +281,11 @@ fn values_out_of_range_are_refused() {
             "[datapath]",
             "igmp_burst = 0",
             "igmp_burst is 0; write 1 to 100000000",
+        ),
+        (
+            "[datapath]",
+            "multicast_filter = 4_097",
+            "multicast_filter is 4097; write 0 to 4096 (0: always all multicast)",
         ),
         (
             "[datapath]",
@@ -517,10 +531,42 @@ fn alt_subnets_are_networks() {
         list("\"10.0.0.0/8\""),
         "f.toml:4: alt_subnets is a string; write strings, such as alt_subnets = [\"10.0.0.0/23\"]"
     );
-    // Any source at all is a network too.
-    let text =
-        "[[interface]]\nname = \"eth0\"\nrole = \"downstream\"\nalt_subnets = [\"0.0.0.0/0\"]\n";
-    assert!(parse(text, "f.toml").is_ok());
+}
+
+#[test]
+fn every_interface_takes_many_alt_subnets_and_any_source_is_a_network_too() {
+    for role in ["upstream", "downstream", "disabled"] {
+        let text = format!(
+            "[[interface]]\nname = \"lan0\"\nrole = \"downstream\"\n[[interface]]\nname = \"eth0\"\nrole = \
+             \"{role}\"\nalt_subnets = [\"10.0.0.0/23\", \"192.0.2.7/32\", \"0.0.0.0/0\"]\n"
+        );
+        let config = parse(&text, "f.toml").unwrap();
+        let networks: Vec<_> = config.interfaces[1]
+            .alt_subnets
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(networks, ["10.0.0.0/23", "192.0.2.7/32", "0.0.0.0/0"]);
+    }
+}
+
+#[test]
+fn a_threshold_is_a_ttl() {
+    let threshold = |value: &str| {
+        refusal(&format!(
+            "[[interface]]\nname = \"eth0\"\nrole = \"upstream\"\nthreshold = {value}\n"
+        ))
+    };
+    // What the TTL field of IPv4 can hold (RFC 791 section 3.1); 0 would let a packet out that had no hop left.
+    assert_eq!(threshold("0"), "f.toml:4: threshold is 0; write 1 to 255");
+    assert_eq!(
+        threshold("256"),
+        "f.toml:4: threshold is 256; write 1 to 255"
+    );
+    assert_eq!(
+        threshold("\"16\""),
+        "f.toml:4: threshold is a string; write 1 to 255"
+    );
 }
 
 #[test]

@@ -4,9 +4,13 @@
 //! [`Change`]s. Output lists that are equal share one replication set, reference counted by [`sets::Sets`], so that most
 //! joins cost one map write. [`routes`] says what should be installed.
 
+pub mod groups;
 pub mod routes;
 pub mod sets;
 pub mod sources;
+mod upstream;
+
+pub use upstream::Upstream;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Ipv4Addr;
@@ -15,6 +19,7 @@ use std::ops::Bound;
 use crate::proto::IfIndex;
 use routes::{Member, Outputs};
 use sets::{SetId, Sets};
+use upstream::{ByOrigin, WithoutFlow};
 
 /// Names a flow: `source` `None` is (*,G).
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -59,6 +64,10 @@ pub enum Change {
     DeleteFlow(FlowId),
     /// Say whether any (S,G) flow exists.
     SourceSpecific(bool),
+    /// Say where packets from downstream go that have no flow; `None` = nowhere.
+    SetWithoutFlow(Option<SetId>),
+    /// Say whether [`groups`] restricts which packets without a flow go there.
+    FilterWithoutFlow(bool),
     /// Zero the counts at this index, which no flow uses any more.
     ResetStats(u32),
 }
@@ -72,6 +81,8 @@ impl Change {
             Self::PutFlow(..)
             | Self::DeleteFlow(_)
             | Self::SourceSpecific(_)
+            | Self::SetWithoutFlow(_)
+            | Self::FilterWithoutFlow(_)
             | Self::ResetStats(_) => 1,
         }
     }
@@ -101,7 +112,8 @@ pub struct Retired {
 /// The forwarding table as userspace knows it. The kernel maps are a cache of it.
 #[derive(Debug)]
 pub struct Fib {
-    upstream: Option<IfIndex>,
+    upstream: Option<Upstream>,
+    without_flow: WithoutFlow,
     max_flows: u32,
     flows: BTreeMap<FlowId, Flow>,
     source_specific: usize,
@@ -120,6 +132,7 @@ impl Fib {
     pub fn new(max_flows: u32) -> Self {
         Self {
             upstream: None,
+            without_flow: WithoutFlow::default(),
             max_flows,
             flows: BTreeMap::new(),
             source_specific: 0,
@@ -130,12 +143,6 @@ impl Fib {
             refused: BTreeSet::new(),
             changes: VecDeque::new(),
         }
-    }
-
-    /// Sets the interface that packets from downstream also go to (RFC 4605 section 4.1). The caller then updates each
-    /// of [`Self::groups`].
-    pub fn set_upstream(&mut self, upstream: Option<IfIndex>) {
-        self.upstream = upstream;
     }
 
     /// Groups that have a flow or were refused one.
@@ -239,6 +246,7 @@ impl Fib {
     /// The sets made on request are installed, empty.
     pub fn add_spares(&mut self, made: &[(SetId, u8)]) {
         self.sets.add_spares(made);
+        self.retry_without_flow();
     }
 
     /// True when something waits for a grace period to be used again.
@@ -263,6 +271,7 @@ impl Fib {
             self.changes.push_back(Change::ResetStats(stats));
             self.free_stats.push(stats);
         }
+        self.retry_without_flow();
     }
 
     fn flows_of(&self, group: Ipv4Addr) -> impl Iterator<Item = FlowId> {
@@ -276,12 +285,12 @@ impl Fib {
             .take_while(move |id| id.group == group)
     }
 
-    fn install(&mut self, id: FlowId, outputs: &Outputs) -> Result<(), Refusal> {
+    fn install(&mut self, id: FlowId, members: &Outputs) -> Result<(), Refusal> {
         let installed = self.flows.get(&id).copied();
-        let with_upstream = routes::with_upstream(outputs, self.upstream);
+        let outputs = self.by_origin(id.group, members);
         if let Some(flow) = installed
-            && self.outputs(flow.from_upstream) == outputs.as_slice()
-            && self.outputs(flow.from_downstream) == with_upstream.as_slice()
+            && self.outputs(flow.from_upstream) == outputs.from_upstream
+            && self.outputs(flow.from_downstream) == outputs.from_downstream
         {
             return Ok(());
         }
@@ -289,7 +298,7 @@ impl Fib {
             Some(flow) => flow.stats,
             None => self.allocate_stats()?,
         };
-        let sets = self.acquire_pair(outputs, &with_upstream);
+        let sets = self.acquire_pair(&outputs);
         let (from_upstream, from_downstream) = match sets {
             Ok(sets) => sets,
             Err(refusal) => {
@@ -345,11 +354,10 @@ impl Fib {
 
     fn acquire_pair(
         &mut self,
-        outputs: &Outputs,
-        with_upstream: &Outputs,
+        outputs: &ByOrigin,
     ) -> Result<(Option<SetId>, Option<SetId>), Refusal> {
-        let from_upstream = self.acquire(outputs)?;
-        match self.acquire(with_upstream) {
+        let from_upstream = self.acquire(&outputs.from_upstream)?;
+        match self.acquire(&outputs.from_downstream) {
             Ok(from_downstream) => Ok((from_upstream, from_downstream)),
             Err(refusal) => {
                 self.release(from_upstream);

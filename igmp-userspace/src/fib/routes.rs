@@ -56,15 +56,11 @@ pub fn flows(members: &[Member]) -> BTreeMap<Option<Ipv4Addr>, Outputs> {
     flows
 }
 
-/// Outputs of packets from downstream: the members and the upstream (RFC 4605 section 4.1). A flow without members stays
-/// without outputs.
+/// Outputs of packets from downstream: the members and the upstream, members or not (RFC 4605 section 4.2).
 #[must_use]
-pub fn with_upstream(outputs: &Outputs, upstream: Option<IfIndex>) -> Outputs {
+pub fn with_upstream(outputs: &Outputs, upstream: IfIndex) -> Outputs {
     let mut outputs = outputs.clone();
-    if let Some(upstream) = upstream
-        && !outputs.is_empty()
-        && let Err(at) = outputs.binary_search(&upstream)
-    {
+    if let Err(at) = outputs.binary_search(&upstream) {
         outputs.insert(at, upstream);
     }
     outputs
@@ -135,13 +131,13 @@ mod tests {
     }
 
     #[test]
-    fn upstream_joins_the_outputs_only_when_there_are_members() {
-        let up = Some(IfIndex(5));
-        assert_eq!(with_upstream(&vec![], up), []);
+    fn upstream_joins_the_outputs_in_their_order_once() {
+        let up = IfIndex(5);
+        assert_eq!(with_upstream(&vec![], up), [up]);
         assert_eq!(
             with_upstream(&vec![IfIndex(3), IfIndex(9)], up),
-            [IfIndex(3), IfIndex(5), IfIndex(9)]
+            [IfIndex(3), up, IfIndex(9)]
         );
-        assert_eq!(with_upstream(&vec![IfIndex(3)], None), [IfIndex(3)]);
+        assert_eq!(with_upstream(&vec![up], up), [up]);
     }
 }

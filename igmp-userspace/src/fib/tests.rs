@@ -3,23 +3,24 @@
 use std::collections::HashMap;
 
 use super::*;
-use crate::proto::FilterMode;
+use crate::proto::{FilterMode, GroupFilter};
 
-const G: Ipv4Addr = Ipv4Addr::new(239, 1, 1, 1);
-const H: Ipv4Addr = Ipv4Addr::new(239, 1, 1, 2);
-const S: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 9);
+pub(super) const G: Ipv4Addr = Ipv4Addr::new(239, 1, 1, 1);
+pub(super) const H: Ipv4Addr = Ipv4Addr::new(239, 1, 1, 2);
+pub(super) const S: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 9);
 
 /// The maps, as the changes left them.
 #[derive(Default)]
-struct Kernel {
+pub(super) struct Kernel {
     sets: HashMap<SetId, Vec<IfIndex>>,
     flows: HashMap<FlowId, Flow>,
     source_specific: bool,
+    without_flow: Option<SetId>,
     writes: usize,
 }
 
 impl Kernel {
-    fn apply(&mut self, fib: &mut Fib) {
+    pub(super) fn apply(&mut self, fib: &mut Fib) {
         while let Some(change) = fib.poll_change() {
             self.writes += 1;
             match change {
@@ -28,11 +29,13 @@ impl Kernel {
                         flow.from_upstream == Some(set) || flow.from_downstream == Some(set)
                     });
                     assert_eq!(users.count(), 0, "filled a set that packets can see");
+                    assert_ne!(self.without_flow, Some(set));
                     let held = self.sets.entry(set).or_default();
                     assert!(held.is_empty(), "filled a set that is not empty");
                     *held = outputs;
                 }
                 Change::ClearSet { set, outputs } => {
+                    assert_ne!(self.without_flow, Some(set));
                     assert_eq!(self.sets.remove(&set), Some(outputs));
                 }
                 Change::PutFlow(id, flow) => {
@@ -44,6 +47,12 @@ impl Kernel {
                 }
                 Change::DeleteFlow(id) => assert!(self.flows.remove(&id).is_some()),
                 Change::SourceSpecific(on) => self.source_specific = on,
+                Change::SetWithoutFlow(set) => {
+                    assert!(set.is_none_or(|set| !self.sets[&set].is_empty()));
+                    self.without_flow = set;
+                }
+                // Its prefixes are another table's.
+                Change::FilterWithoutFlow(_) => {}
                 Change::ResetStats(stats) => {
                     assert!(self.flows.values().all(|flow| flow.stats != stats));
                 }
@@ -52,7 +61,12 @@ impl Kernel {
     }
 
     /// Where a packet goes: what the ingress program would do.
-    fn forward(&self, source: Ipv4Addr, group: Ipv4Addr, from_upstream: bool) -> Vec<u32> {
+    pub(super) fn forward(
+        &self,
+        source: Ipv4Addr,
+        group: Ipv4Addr,
+        from_upstream: bool,
+    ) -> Vec<u32> {
         let specific = FlowId {
             group,
             source: Some(source),
@@ -62,20 +76,27 @@ impl Kernel {
             source: None,
         };
         let specific = self.flows.get(&specific).filter(|_| self.source_specific);
-        let Some(flow) = specific.or_else(|| self.flows.get(&any)) else {
-            return Vec::new();
-        };
-        let set = if from_upstream {
-            flow.from_upstream
-        } else {
-            flow.from_downstream
+        let set = match specific.or_else(|| self.flows.get(&any)) {
+            Some(flow) if from_upstream => flow.from_upstream,
+            Some(flow) => flow.from_downstream,
+            None if from_upstream => None,
+            None => self.without_flow,
         };
         let outputs = set.map(|set| self.sets[&set].clone()).unwrap_or_default();
         outputs.into_iter().map(|output| output.0).collect()
     }
 }
 
-fn exclude(interfaces: &[u32], sources: &[Ipv4Addr]) -> Vec<Member> {
+/// An upstream that serves every group.
+pub(super) fn upstream(interface: u32) -> Upstream {
+    Upstream {
+        interface: IfIndex(interface),
+        filter: GroupFilter::default(),
+        untracked: Vec::new(),
+    }
+}
+
+pub(super) fn exclude(interfaces: &[u32], sources: &[Ipv4Addr]) -> Vec<Member> {
     let member = |interface: &u32| Member {
         interface: IfIndex(*interface),
         mode: FilterMode::Exclude,
@@ -84,14 +105,14 @@ fn exclude(interfaces: &[u32], sources: &[Ipv4Addr]) -> Vec<Member> {
     interfaces.iter().map(member).collect()
 }
 
-fn stocked(max_flows: u32) -> (Fib, Kernel) {
+pub(super) fn stocked(max_flows: u32) -> (Fib, Kernel) {
     let mut fib = Fib::new(max_flows);
     let made = fib.request_spares();
     fib.add_spares(&made);
     (fib, Kernel::default())
 }
 
-fn grace(fib: &mut Fib, kernel: &mut Kernel) {
+pub(super) fn grace(fib: &mut Fib, kernel: &mut Kernel) {
     let retired = fib.begin_grace();
     kernel.apply(fib);
     fib.end_grace(retired);
@@ -101,7 +122,7 @@ fn grace(fib: &mut Fib, kernel: &mut Kernel) {
 #[test]
 fn a_group_goes_where_its_members_are_and_nowhere_after_they_left() {
     let (mut fib, mut kernel) = stocked(8);
-    fib.set_upstream(Some(IfIndex(1)));
+    fib.set_upstream(Some(upstream(1))).unwrap();
     fib.update_group(G, &exclude(&[2, 3], &[])).unwrap();
     kernel.apply(&mut fib);
     assert_eq!(kernel.forward(S, G, true), [2, 3]);
@@ -111,7 +132,8 @@ fn a_group_goes_where_its_members_are_and_nowhere_after_they_left() {
     kernel.apply(&mut fib);
     assert_eq!(kernel.forward(S, G, true), [0; 0]);
     grace(&mut fib, &mut kernel);
-    assert!(kernel.sets.is_empty() && kernel.flows.is_empty());
+    assert!(kernel.flows.is_empty());
+    assert_eq!(kernel.sets.len(), 1, "the one for packets without a flow");
 }
 
 #[test]
@@ -220,13 +242,14 @@ mod model {
     }
 
     proptest! {
-        /// Whatever the history, each source reaches exactly the interfaces that want it.
+        /// Whatever the history, each source reaches exactly the interfaces that want it, and the upstream from
+        /// downstream (RFC 4605 section 4.2).
         #[test]
         fn every_source_reaches_exactly_who_wants_it(
             steps in proptest::collection::vec((0..3_u32, proptest::collection::vec(wish(), 5), any::<bool>()), 1..40)
         ) {
             let (mut fib, mut kernel) = stocked(64);
-            fib.set_upstream(Some(IfIndex(100)));
+            fib.set_upstream(Some(upstream(100))).unwrap();
             let mut wishes: HashMap<Ipv4Addr, Vec<Member>> = HashMap::new();
             for (group, step, with_grace) in steps {
                 let group = Ipv4Addr::from(u32::from(G) + group);
@@ -257,9 +280,7 @@ mod model {
                             .collect();
                         prop_assert_eq!(&kernel.forward(source, *group, true), &expected);
                         let mut down = expected;
-                        if !down.is_empty() {
-                            down.push(100);
-                        }
+                        down.push(100);
                         prop_assert_eq!(&kernel.forward(source, *group, false), &down);
                     }
                 }
@@ -270,6 +291,7 @@ mod model {
             for group in wishes.keys() {
                 fib.update_group(*group, &[]).unwrap();
             }
+            fib.set_upstream(None).unwrap();
             kernel.apply(&mut fib);
             grace(&mut fib, &mut kernel);
             prop_assert!(kernel.flows.is_empty() && kernel.sets.is_empty() && !kernel.source_specific);

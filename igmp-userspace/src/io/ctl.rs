@@ -53,6 +53,11 @@ enum Command {
     Show(Show),
     /// Print what happens, a line an event, until interrupted
     Events,
+    /// Have the daemon forget everything learnt, leave upstream, and learn again; interfaces stay attached
+    Restart,
+    /// Have the daemon forget something
+    #[command(subcommand)]
+    Clear(Clear),
     /// Have the daemon read its configuration file again; a file that is not good changes nothing
     Reload {
         /// Only print what would change
@@ -68,6 +73,19 @@ enum Command {
     Completions {
         /// Which shell
         shell: Shell,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Clear {
+    /// Who is a member of what: members are asked at once, and lose what comes until they answer
+    Groups {
+        /// Only on this interface
+        #[arg(value_name = "IFACE")]
+        interface: Option<String>,
+        /// Only this group
+        #[arg(value_name = "GROUP")]
+        group: Option<Ipv4Addr>,
     },
 }
 
@@ -93,6 +111,8 @@ enum Show {
         #[arg(long, value_name = "ADDRESS")]
         group: Option<Ipv4Addr>,
     },
+    /// The groups joined upstream, and what is asked for of each
+    Upstream,
     /// What was counted, by reason
     Counters {
         /// Only those of this interface
@@ -122,6 +142,7 @@ impl Show {
                 hosts: *hosts,
             },
             Self::Flows { group } => Request::ShowFlows { group: *group },
+            Self::Upstream => Request::ShowUpstream {},
             Self::Counters { interface, .. } => Request::ShowCounters {
                 interface: interface.clone(),
             },
@@ -179,24 +200,23 @@ fn execute(
     bold: bool,
 ) -> Result<(), Failure> {
     let arguments: Arguments = usage::parse(arguments).map_err(Failure::Stop)?;
-    match arguments.command {
-        Command::Show(show) => {
-            let response = client::ask(&arguments.socket, &show.request()).map_err(Failure::Ask)?;
-            if arguments.json {
-                print_json(out, &response).map_err(Failure::Output)
-            } else {
-                show::text(out, &response, show.detail(), bold).map_err(Failure::Output)
-            }
+    let (socket, json) = (arguments.socket, arguments.json);
+    let ask = |out: &mut _, request: &Request, detail| {
+        let response = client::ask(&socket, request).map_err(Failure::Ask)?;
+        if json {
+            print_json(out, &response).map_err(Failure::Output)
+        } else {
+            show::text(out, &response, detail, bold).map_err(Failure::Output)
         }
-        Command::Events => follow_events(&arguments.socket, out, arguments.json),
-        Command::Reload { dry_run } => {
-            let request = Request::Reload { dry_run };
-            let response = client::ask(&arguments.socket, &request).map_err(Failure::Ask)?;
-            if arguments.json {
-                print_json(out, &response).map_err(Failure::Output)
-            } else {
-                show::text(out, &response, show::Detail::default(), bold).map_err(Failure::Output)
-            }
+    };
+    let order = |out: &mut _, request: &Request| ask(out, request, show::Detail::default());
+    match arguments.command {
+        Command::Show(show) => ask(out, &show.request(), show.detail()),
+        Command::Events => follow_events(&socket, out, json),
+        Command::Reload { dry_run } => order(out, &Request::Reload { dry_run }),
+        Command::Restart => order(out, &Request::Restart {}),
+        Command::Clear(Clear::Groups { interface, group }) => {
+            order(out, &Request::ClearGroups { interface, group })
         }
         Command::CheckConfig { file } => {
             let config = cli::read_file(&file, "name a file that you may read")
@@ -244,12 +264,15 @@ fn print_json(out: &mut impl Write, response: &Response) -> io::Result<()> {
         Response::Interfaces(rows) => serde_json::to_writer(&mut *out, rows)?,
         Response::Groups(rows) => serde_json::to_writer(&mut *out, rows)?,
         Response::Flows(rows) => serde_json::to_writer(&mut *out, rows)?,
+        Response::Upstream(rows) => serde_json::to_writer(&mut *out, rows)?,
         Response::Counters(rows) => serde_json::to_writer(&mut *out, rows)?,
         Response::Acl(rows) => serde_json::to_writer(&mut *out, rows)?,
         Response::Config(rows) => serde_json::to_writer(&mut *out, rows)?,
         Response::Reload(reload) => serde_json::to_writer(&mut *out, &[reload])?,
         Response::Event(event) => serde_json::to_writer(&mut *out, event)?,
-        Response::Error(message) => serde_json::to_writer(&mut *out, message)?,
+        Response::Done(message) | Response::Error(message) => {
+            serde_json::to_writer(&mut *out, message)?
+        }
     }
     writeln!(out)
 }

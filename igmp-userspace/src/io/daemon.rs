@@ -7,8 +7,10 @@
 mod interfaces;
 mod reload;
 mod tell;
+mod upstream;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant as SystemInstant};
 
@@ -22,19 +24,23 @@ use tracing::{debug, error, info, warn};
 use super::cli::ConfigFile;
 use super::control::{ControlServer, Publisher};
 use super::datapath::pool::{Done, Job, Pool};
-use super::datapath::{self, Datapath};
-use super::events::{Event, Events};
+use super::datapath::{self, Datapath, Loaded};
+use super::events::{self, Event};
 use super::links::{self, Snapshot};
 use super::losses::Losses;
+use super::multicast_filter::MulticastFilter;
 use super::notify;
 use super::packet_socket::PacketSocket;
 use super::ports::Ports;
+use super::refusals::{self, Told};
+use super::ring::Ring;
 use super::status;
 use super::tally::{Occurrence, Tally};
 use crate::config::Config;
 use crate::fib::routes::Member;
 use crate::fib::{Change, Fib};
-use crate::proto::{IfIndex, Input, Instant, Output, Router};
+use crate::proto::proxy::Proxy;
+use crate::proto::{EventKind, IfIndex, Input, Instant, Output, Router};
 use crate::wire;
 
 /// How often the loop looks after itself when nothing happens.
@@ -75,7 +81,7 @@ pub async fn run(config: Config, options: Options) -> Result<()> {
     for warning in config.warnings() {
         warn!("{warning}");
     }
-    let (mut daemon, mut events) =
+    let (mut daemon, mut rings) =
         Daemon::start(config, options, control.publisher(), &mut snapshots).await?;
     println!("ready");
     if let Err(error) = notify::ready() {
@@ -85,15 +91,20 @@ pub async fn run(config: Config, options: Options) -> Result<()> {
     let mut housekeeping = interval(HOUSEKEEPING);
     housekeeping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut batch = Vec::new();
+    let mut refused = Vec::new();
     loop {
         let deadline = daemon.deadline();
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = hangup.recv() => daemon.reload_on_signal(),
-            result = events.next_batch(&mut batch) => {
+            result = rings.events.next_batch(&mut batch, events::parse) => {
                 result.context("reading the ring buffer")?;
                 daemon.receive(batch.drain(..));
+            }
+            result = rings.refusals.next_batch(&mut refused, refusals::parse) => {
+                result.context("reading the ring buffer of refused sources")?;
+                daemon.tell_refused(refused.drain(..));
             }
             () = sleep_until(deadline.into()) => daemon.timeout(),
             Some(snapshot) = snapshots.recv() => daemon.follow_links(snapshot),
@@ -109,7 +120,14 @@ pub async fn run(config: Config, options: Options) -> Result<()> {
         daemon.settle();
     }
     info!("stopping");
+    daemon.leave_upstream();
     Ok(())
+}
+
+/// What the kernel programs tell.
+struct Rings {
+    events: Ring,
+    refusals: Ring,
 }
 
 /// All state of igmpd.
@@ -117,6 +135,7 @@ pub struct Daemon {
     start: SystemInstant,
     pub(super) ports: Ports,
     pub(super) router: Router,
+    pub(super) proxy: Proxy,
     pub(super) fib: Fib,
     pub(super) datapath: Datapath,
     pub(super) tally: Tally,
@@ -126,6 +145,10 @@ pub struct Daemon {
     publisher: Publisher,
     pool: Pool,
     socket: PacketSocket,
+    /// What the upstream device hands up.
+    multicast: MulticastFilter,
+    /// Sources that were told to be refused.
+    told: Told,
     snapshot: Snapshot,
     /// Groups whose flows have to be computed again.
     dirty: BTreeSet<Ipv4Addr>,
@@ -142,31 +165,40 @@ impl Daemon {
         options: Options,
         publisher: Publisher,
         snapshots: &mut mpsc::Receiver<Snapshot>,
-    ) -> Result<(Self, Events)> {
+    ) -> Result<(Self, Rings)> {
         let snapshot = snapshots.recv().await.context("reading network devices")?;
         if options.interfaces_must_exist {
             check_existence(&config, &snapshot)?;
         }
-        let (mut datapath, ring, outer) = Datapath::load(datapath::Options {
+        let Loaded {
+            mut datapath,
+            events,
+            refusals,
+            sets,
+        } = Datapath::load(datapath::Options {
             max_flows: config.max_flows,
             kernel_log: options.kernel_log,
         })?;
         if options.kernel_log {
             super::kernel_log::forward(datapath.logger()?)?;
         }
+        let multicast = MulticastFilter::new(config.multicast_filter as usize);
         let socket = PacketSocket::open().context("opening a packet socket")?;
         let mut daemon = Self {
             start: SystemInstant::now(),
-            ports: Ports::new(config.interfaces.clone(), reload::igmp_rate(&config))?,
+            ports: Ports::new(config.interfaces_in_use(), reload::igmp_rate(&config))?,
             router: Router::new(),
+            proxy: Proxy::new(seed()),
             fib: Fib::new(config.max_flows),
             datapath,
             tally: Tally::default(),
             config,
             file: options.file,
             publisher,
-            pool: Pool::start(outer)?,
+            pool: Pool::start(sets)?,
             socket,
+            multicast,
+            told: Told::default(),
             snapshot: Snapshot::default(),
             dirty: BTreeSet::new(),
             losses: Losses::default(),
@@ -174,6 +206,7 @@ impl Daemon {
         };
         let policy = Input::Policy(daemon.config.policy.clone());
         daemon.router.handle_input(daemon.now(), policy);
+        daemon.proxy.set_linger(daemon.config.proxy.leave_linger);
         daemon.stock_pool();
         daemon
             .ports
@@ -182,10 +215,13 @@ impl Daemon {
             bail!("the set pool's thread ended");
         };
         daemon.take_over(done);
-        daemon.fib.set_upstream(daemon.ports.upstream());
         daemon.follow_links(snapshot);
         daemon.settle();
-        Ok((daemon, Events::new(ring)?))
+        let rings = Rings {
+            events: Ring::new(events)?,
+            refusals: Ring::new(refusals)?,
+        };
+        Ok((daemon, rings))
     }
 
     /// Now, as the router counts time.
@@ -196,8 +232,12 @@ impl Daemon {
     /// When [`Self::timeout`] is due.
     fn deadline(&self) -> SystemInstant {
         const IDLE: Duration = Duration::from_hours(1);
-        let deadline = self.router.poll_timeout().map(Instant::since_start);
-        self.start + deadline.unwrap_or(self.start.elapsed() + IDLE)
+        let deadlines = [self.router.poll_timeout(), self.proxy.poll_timeout()];
+        let deadline = deadlines.into_iter().flatten().min();
+        self.start
+            + deadline
+                .map(Instant::since_start)
+                .unwrap_or(self.start.elapsed() + IDLE)
     }
 
     fn receive(&mut self, events: impl Iterator<Item = Event>) {
@@ -212,14 +252,19 @@ impl Daemon {
                 ),
                 Err(error) => debug!(ifindex = interface.0, "refused: {error}"),
             }
-            let input = Input::Received { interface, packet };
-            self.router.handle_input(now, input);
+            if self.is_upstream(interface) {
+                self.proxy.handle_received(now, packet);
+            } else {
+                let input = Input::Received { interface, packet };
+                self.router.handle_input(now, input);
+            }
         }
     }
 
     fn timeout(&mut self) {
         let now = self.now();
         self.router.handle_timeout(now);
+        self.proxy.handle_timeout(now);
     }
 
     /// Replication sets are ready, a grace period has passed.
@@ -265,11 +310,19 @@ impl Daemon {
                 Output::MembershipChanged { group, .. } => {
                     self.dirty.insert(group);
                 }
-                Output::Event(event) => self.tell(event),
+                Output::Event(event) => {
+                    if matches!(event.kind, EventKind::QuerierChanged { .. }) {
+                        self.open_ports();
+                    }
+                    self.tell(event);
+                }
             }
         }
         self.departed.clear();
+        let now = self.now();
         for group in std::mem::take(&mut self.dirty) {
+            let wanted = self.wanted_upstream(group);
+            self.proxy.set_wanted(now, group, wanted);
             let members = self.members(group);
             if let Err(refusal) = self.fib.update_group(group, &members) {
                 self.tally.count(Occurrence::FlowRefused);
@@ -279,10 +332,11 @@ impl Daemon {
             }
         }
         self.write_maps();
+        self.settle_upstream();
         self.stock_pool();
     }
 
-    fn transmit(
+    pub(super) fn transmit(
         &mut self,
         interface: IfIndex,
         source: Ipv4Addr,
@@ -342,6 +396,11 @@ impl Daemon {
             self.pool.submit(Job { make, retired });
         }
     }
+}
+
+/// Differs from gateway to gateway and from start to start, so that hosts upstream do not answer in step.
+fn seed() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 fn check_existence(config: &Config, snapshot: &Snapshot) -> Result<(), NoSuchInterface> {

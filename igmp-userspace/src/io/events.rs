@@ -1,23 +1,12 @@
-//! The ring buffer's reader: kernel records -> IGMP packets.
+//! IGMP from the kernel: ring buffer records -> packets.
 
-use std::io;
 use std::mem::size_of;
 
-use aya::maps::{MapData, RingBuf};
 use igmp_common::frame::{ETHERNET_LEN, VLAN_TAG_LEN};
 use igmp_common::maps::RecordHeader;
-use tokio::io::unix::AsyncFd;
 
 use crate::proto::IfIndex;
 use crate::wire;
-
-/// Records taken at once, so that a flood on one interface lets timers and netlink have their turn.
-const BATCH: usize = 1024;
-
-/// The ring buffer the ingress program writes IGMP into.
-pub struct Events {
-    ring: AsyncFd<RingBuf<MapData>>,
-}
 
 /// One IGMP packet.
 pub struct Event {
@@ -27,38 +16,9 @@ pub struct Event {
     pub packet: Result<wire::Received, wire::Error>,
 }
 
-impl Events {
-    /// Wraps the ring; needs a running tokio reactor.
-    ///
-    /// # Errors
-    ///
-    /// The ring buffer cannot be waited for.
-    pub fn new(ring: RingBuf<MapData>) -> io::Result<Self> {
-        // SAFETY: the ring owns its map's descriptor and keeps it open for its life.
-        let ring = unsafe { AsyncFd::register(ring) }?;
-        Ok(Self { ring })
-    }
-
-    /// Waits for records and takes some, oldest first. Cancel safe: nothing is taken before the wait is over.
-    ///
-    /// # Errors
-    ///
-    /// The ring buffer cannot be waited for.
-    pub async fn next_batch(&mut self, batch: &mut Vec<Event>) -> io::Result<()> {
-        let mut guard = self.ring.readable_mut().await?;
-        let ring = guard.get_inner_mut();
-        while batch.len() < BATCH {
-            let Some(record) = ring.next() else {
-                guard.clear_ready();
-                break;
-            };
-            batch.extend(parse(&record));
-        }
-        Ok(())
-    }
-}
-
-fn parse(record: &[u8]) -> Option<Event> {
+/// Reads a record of the ring; `None` when it is not one.
+#[must_use]
+pub fn parse(record: &[u8]) -> Option<Event> {
     let (header, frame) = record.split_at_checked(size_of::<RecordHeader>())?;
     let ifindex = u32::from_ne_bytes(header[8..12].try_into().ok()?);
     let frame_len = u32::from_ne_bytes(header[12..16].try_into().ok()?) as usize;

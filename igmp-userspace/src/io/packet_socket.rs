@@ -23,10 +23,20 @@ use crate::proto::IfIndex;
 const FAMILY: u16 = libc::AF_PACKET.cast_unsigned() as u16;
 const ETHERTYPE_IPV4: u16 = libc::ETH_P_IP.cast_unsigned() as u16;
 const ALL_MULTICAST: u16 = libc::PACKET_MR_ALLMULTI.cast_unsigned() as u16;
+const ONE_MULTICAST: u16 = libc::PACKET_MR_MULTICAST.cast_unsigned() as u16;
 const MAC_LEN: u8 = size_of::<Mac>() as u8;
 
 const fn socklen<T>() -> libc::socklen_t {
     size_of::<T>() as libc::socklen_t
+}
+
+/// Frames a device may be asked for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Multicast {
+    /// Every multicast frame, as the kernel's own multicast router asks for (`vif_add`).
+    All,
+    /// Those to one Ethernet address.
+    Address(Mac),
 }
 
 /// The socket. It receives nothing.
@@ -85,30 +95,42 @@ impl PacketSocket {
         Ok(())
     }
 
-    /// Makes the device hand up every multicast frame, as the kernel's own multicast router does (`vif_add`), until
-    /// [`end_all_multicast`](Self::end_all_multicast), or until the device or this socket goes.
+    /// Makes the device hand up these frames until [`unlisten`](Self::unlisten), or until the device or this socket goes.
+    /// The kernel counts how often each was asked for.
     ///
     /// # Errors
     ///
     /// The device is gone.
-    pub fn receive_all_multicast(&self, interface: IfIndex) -> io::Result<()> {
-        self.all_multicast(interface, libc::PACKET_ADD_MEMBERSHIP)
+    pub fn listen(&self, interface: IfIndex, what: Multicast) -> io::Result<()> {
+        self.membership(interface, what, libc::PACKET_ADD_MEMBERSHIP)
     }
 
-    /// Takes back what [`receive_all_multicast`](Self::receive_all_multicast) asked for.
+    /// Takes back what [`listen`](Self::listen) asked for.
     ///
     /// # Errors
     ///
     /// The device is gone, or was never asked.
-    pub fn end_all_multicast(&self, interface: IfIndex) -> io::Result<()> {
-        self.all_multicast(interface, libc::PACKET_DROP_MEMBERSHIP)
+    pub fn unlisten(&self, interface: IfIndex, what: Multicast) -> io::Result<()> {
+        self.membership(interface, what, libc::PACKET_DROP_MEMBERSHIP)
     }
 
-    fn all_multicast(&self, interface: IfIndex, action: libc::c_int) -> io::Result<()> {
+    fn membership(
+        &self,
+        interface: IfIndex,
+        what: Multicast,
+        action: libc::c_int,
+    ) -> io::Result<()> {
         // SAFETY: an all-zero packet_mreq is valid.
         let mut request: libc::packet_mreq = unsafe { zeroed() };
         request.mr_ifindex = interface.0.cast_signed();
-        request.mr_type = ALL_MULTICAST;
+        match what {
+            Multicast::All => request.mr_type = ALL_MULTICAST,
+            Multicast::Address(mac) => {
+                request.mr_type = ONE_MULTICAST;
+                request.mr_alen = u16::from(MAC_LEN);
+                request.mr_address[..mac.len()].copy_from_slice(&mac);
+            }
+        }
         // SAFETY: the request is valid for the length given and outlives the call.
         let result = unsafe {
             libc::setsockopt(

@@ -7,16 +7,18 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use igmp_common::maps::{MAX_PORTS, Mac, PORT_UPSTREAM, Port};
+use igmp_common::maps::{MAX_PORTS, Mac, PORT_CLOSED, PORT_FILTERS_GROUPS, PORT_UPSTREAM, Port};
 use igmp_common::police::Rate;
 use ipnet::Ipv4Net;
 use tracing::{info, warn};
 
 use super::datapath::{Attachment, BorrowedEgress, Datapath, Egress};
 use super::links::{Link, Snapshot};
-use super::packet_socket::PacketSocket;
+use super::packet_socket::{Multicast, PacketSocket};
 use crate::api::InterfaceState;
 use crate::config::{InterfaceConfig, Role};
+use crate::fib::Upstream;
+use crate::fib::groups::{self, GroupPrefix};
 use crate::fib::sources::{self, InterfaceSources, SourcePrefix};
 use crate::proto::IfIndex;
 
@@ -33,6 +35,8 @@ pub struct ConfiguredPort {
     pub device: Option<Device>,
     /// Why there is no device, or what the one there is like.
     pub reason: String,
+    /// Another router forwards on the link: nothing that comes in is forwarded.
+    closed: bool,
     /// When its last address went, while it is up.
     address_lost: Option<Instant>,
     /// The addresses the router runs on it with; `None` while it does not.
@@ -50,17 +54,23 @@ pub struct Device {
     _attachment: Attachment,
 }
 
+impl Device {
+    /// Copies that were not sent because of the TTL threshold.
+    #[must_use]
+    pub fn egress_drops(&self) -> u64 {
+        self.egress.drops().unwrap_or_default()
+    }
+}
+
 /// What the event loop has to act on.
 #[derive(Clone, Debug)]
 pub enum PortEvent {
-    /// A downstream interface can work, or its addresses or its configuration changed.
+    /// An interface can work, or its addresses or its configuration changed.
     Ready(IfIndex),
-    /// A downstream interface, which had this name, can no longer work.
+    /// An interface, which had this name, can no longer work.
     Gone(IfIndex, String),
     /// Copies out of this device carry another source address now.
     EgressChanged(IfIndex),
-    /// The upstream device is another one, or none.
-    Upstream(Option<IfIndex>),
 }
 
 impl ConfiguredPort {
@@ -70,6 +80,7 @@ impl ConfiguredPort {
             slot,
             device: None,
             reason: "no such device".into(),
+            closed: false,
             address_lost: None,
             running: None,
             reconfigured: false,
@@ -105,23 +116,24 @@ pub struct Ports {
     configured: Vec<ConfiguredPort>,
     igmp_rate: Rate,
     sources: BTreeMap<SourcePrefix, u32>,
+    groups: BTreeMap<GroupPrefix, u32>,
 }
 
 impl Ports {
-    /// The interfaces of a configuration, none attached; `disabled` ones are left out.
+    /// These interfaces, none attached.
     ///
     /// # Errors
     ///
     /// More interfaces than the kernel maps have slots for.
     pub fn new(interfaces: Vec<InterfaceConfig>, igmp_rate: Rate) -> Result<Self> {
-        let enabled = reconfigure::enabled(interfaces)?;
-        let slots = 1..MAX_PORTS;
-        let ports = enabled.into_iter().zip(slots);
+        reconfigure::check_number(&interfaces)?;
+        let ports = interfaces.into_iter().zip(1..MAX_PORTS);
         let ports = ports.map(|(config, slot)| ConfiguredPort::new(config, slot));
         Ok(Self {
             configured: ports.collect(),
             igmp_rate,
             sources: BTreeMap::new(),
+            groups: BTreeMap::new(),
         })
     }
 
@@ -195,6 +207,43 @@ impl Ports {
             .any(|port| port.address_lost.is_some())
     }
 
+    /// Brings the kernel's group prefixes in line with the filters of the interfaces.
+    pub fn update_groups(&mut self, upstream: Option<&Upstream>, datapath: &mut Datapath) {
+        let filters: Vec<_> = self
+            .configured
+            .iter()
+            .filter_map(|port| Some((port.index()?, &port.config.policy.group_filter)))
+            .collect();
+        let wanted = groups::prefixes(&filters, upstream);
+        for (prefix, class) in &wanted {
+            if self.groups.get(prefix) != Some(class)
+                && let Err(error) = datapath.put_group(*prefix, *class)
+            {
+                warn!(network = %prefix.network, "group prefix not written: {error}");
+            }
+        }
+        for prefix in self.groups.keys() {
+            if !wanted.contains_key(prefix)
+                && let Err(error) = datapath.delete_group(*prefix)
+            {
+                warn!(network = %prefix.network, "group prefix not removed: {error}");
+            }
+        }
+        self.groups = wanted;
+    }
+
+    /// Says for each downstream device whether what comes in there is forwarded.
+    pub fn open_where(&mut self, datapath: &mut Datapath, is_open: impl Fn(IfIndex) -> bool) {
+        for port in &mut self.configured {
+            let Some(index) = port.index() else { continue };
+            let closed = port.config.role == Role::Downstream && !is_open(index);
+            if port.closed != closed {
+                port.closed = closed;
+                tell_program(port, self.igmp_rate, datapath);
+            }
+        }
+    }
+
     fn update_sources(&mut self, snapshot: &Snapshot, datapath: &mut Datapath) {
         let interfaces: Vec<InterfaceSources> = self
             .configured
@@ -250,26 +299,14 @@ fn follow_device(
         port.reason = "no such device".into();
         // The device took its attachment along; its entry is ours to remove.
         let _ = datapath.delete_port(index);
-        if port.config.role == Role::Upstream {
-            events.push(PortEvent::Upstream(None));
-        }
     }
     let Some(link) = link else { return };
     if let Some(device) = &mut port.device {
-        if link.mac.is_some_and(|mac| mac != device.mac) {
-            match egress_for(port.slot, port.config.role, link, igmp_rate, datapath) {
-                Ok((mac, egress)) => {
-                    device.mac = mac;
-                    device.egress = egress;
-                    events.push(PortEvent::EgressChanged(link.index));
-                }
-                Err(error) => warn!(
-                    interface = link.name,
-                    "new address not taken over: {error:#}"
-                ),
-            }
-        }
+        let is_other_mac = link.mac.is_some_and(|mac| mac != device.mac);
         device.link = link.clone();
+        if is_other_mac {
+            load_egress(port, igmp_rate, datapath, events);
+        }
         return;
     }
     match attach(port, link, igmp_rate, datapath, socket) {
@@ -283,11 +320,7 @@ fn follow_device(
                 warn!(interface = link.name, "not attached: {reason}");
                 port.reason = reason;
             }
-            return;
         }
-    }
-    if port.config.role == Role::Upstream {
-        events.push(PortEvent::Upstream(Some(link.index)));
     }
 }
 
@@ -317,7 +350,7 @@ fn follow_state(
     }
     port.address_lost = None;
     let is_news = port.reconfigured || port.running.as_ref() != Some(&link.addresses);
-    if port.config.role == Role::Downstream && is_news {
+    if is_news {
         port.running = Some(link.addresses);
         port.reconfigured = false;
         events.push(PortEvent::Ready(link.index));
@@ -339,13 +372,11 @@ fn attach(
     datapath: &mut Datapath,
     socket: &PacketSocket,
 ) -> Result<Device> {
-    let (mac, egress) = egress_for(port.slot, port.config.role, link, igmp_rate, datapath)?;
-    socket
-        .receive_all_multicast(link.index)
-        .context("asking for all multicast")?;
+    let (mac, egress) = egress_for(port, link, igmp_rate, datapath)?;
+    receive_multicast(port.config.role, link.index, socket)?;
     let attachment = datapath
         .attach(link.index)
-        .inspect_err(|_| release(link.index, datapath, socket))?;
+        .inspect_err(|_| release(link.index, port.config.role, datapath, socket))?;
     port.reason = "driver has native XDP".into();
     Ok(Device {
         link: link.clone(),
@@ -355,16 +386,56 @@ fn attach(
     })
 }
 
+/// Downstream every group may come in: reports are sent to the group they are about, and every source is sent upstream.
+/// Upstream only what was joined may: `MulticastFilter` asks for it.
+fn receive_multicast(role: Role, interface: IfIndex, socket: &PacketSocket) -> Result<()> {
+    if role == Role::Downstream {
+        socket
+            .listen(interface, Multicast::All)
+            .context("asking for all multicast")?;
+    }
+    Ok(())
+}
+
 /// Takes back what attaching to a device asked for. What a device that is gone took along is no concern.
-fn release(interface: IfIndex, datapath: &mut Datapath, socket: &PacketSocket) {
+fn release(interface: IfIndex, role: Role, datapath: &mut Datapath, socket: &PacketSocket) {
     let _ = datapath.delete_port(interface);
-    let _ = socket.end_all_multicast(interface);
+    end_multicast(role, interface, socket);
+}
+
+fn end_multicast(role: Role, interface: IfIndex, socket: &PacketSocket) {
+    if role == Role::Downstream {
+        let _ = socket.unlisten(interface, Multicast::All);
+    }
+}
+
+/// Another egress program, because what it holds as constants has changed.
+fn load_egress(
+    port: &mut ConfiguredPort,
+    igmp_rate: Rate,
+    datapath: &mut Datapath,
+    events: &mut Vec<PortEvent>,
+) {
+    let Some(device) = &port.device else { return };
+    let link = device.link.clone();
+    match egress_for(port, &link, igmp_rate, datapath) {
+        Ok((mac, egress)) => {
+            if let Some(device) = &mut port.device {
+                device.mac = mac;
+                device.egress = egress;
+            }
+            events.push(PortEvent::EgressChanged(link.index));
+        }
+        Err(error) => warn!(
+            interface = link.name,
+            "egress program not replaced: {error:#}"
+        ),
+    }
 }
 
 /// Tells the ingress program about the port and loads the egress program for it.
 fn egress_for(
-    slot: u32,
-    role: Role,
+    port: &ConfiguredPort,
     link: &Link,
     igmp_rate: Rate,
     datapath: &mut Datapath,
@@ -372,22 +443,38 @@ fn egress_for(
     let mac = link
         .mac
         .context("not an Ethernet device, and native XDP needs one")?;
-    datapath.put_port(link.index, entry(slot, role, igmp_rate, mac))?;
-    Ok((mac, Egress::load(mac)?))
+    datapath.put_port(link.index, entry(port, igmp_rate, mac))?;
+    Ok((mac, Egress::load(mac, port.config.ttl_threshold)?))
 }
 
 /// What the ingress program needs to know about a port.
-fn entry(slot: u32, role: Role, igmp_rate: Rate, mac: Mac) -> Port {
-    let flags = if role == Role::Upstream {
-        PORT_UPSTREAM
-    } else {
-        0
-    };
+fn entry(port: &ConfiguredPort, igmp_rate: Rate, mac: Mac) -> Port {
+    let flags = [
+        (port.config.role == Role::Upstream, PORT_UPSTREAM),
+        (port.closed, PORT_CLOSED),
+        (
+            !port.config.policy.group_filter.is_open(),
+            PORT_FILTERS_GROUPS,
+        ),
+    ];
+    let set = flags.into_iter().filter(|(is_set, _)| *is_set);
     Port {
         igmp_rate,
-        slot,
-        flags,
+        slot: port.slot,
+        flags: set.fold(0, |flags, (_, flag)| flags | flag),
         mac,
         reserved: [0; 2],
+    }
+}
+
+/// Tells the ingress program what has changed for it.
+fn tell_program(port: &ConfiguredPort, igmp_rate: Rate, datapath: &mut Datapath) {
+    let Some(device) = &port.device else { return };
+    let entry = entry(port, igmp_rate, device.mac);
+    if let Err(error) = datapath.put_port(device.link.index, entry) {
+        warn!(
+            interface = port.config.name,
+            "kernel map not written: {error}"
+        );
     }
 }

@@ -8,12 +8,15 @@ use std::net::Ipv4Addr;
 use igmp_common::Counter as KernelCounter;
 
 use super::daemon::Daemon;
+use super::datapath::{EGRESS_DROPS, EGRESS_DROPS_DESCRIPTION};
 use super::ports::ConfiguredPort;
 use super::tally::Occurrence;
 use crate::api::{
-    Counter, Datapath, Flow, Group, Host, Interface, Path, Request, Response, Source,
+    Counter, Datapath, Flow, Group, Host, Interface, MemberState, Path, Request, Response, Source,
+    UpstreamGroup,
 };
 use crate::config::Role;
+use crate::proto::upstream::{Membership, State};
 use crate::proto::{self, IfIndex, Instant};
 
 /// Answers one question, or does what it asks for.
@@ -31,6 +34,7 @@ pub fn answer(daemon: &mut Daemon, request: &Request) -> Response {
             Response::Groups(groups(daemon, interface.as_deref(), *group, *hosts))
         }
         Request::ShowFlows { group } => Response::Flows(flows(daemon, *group)),
+        Request::ShowUpstream {} => Response::Upstream(upstream(daemon)),
         Request::ShowCounters { interface } => {
             if let Some(unknown) = unknown_interface(daemon, interface.as_deref()) {
                 return unknown;
@@ -43,6 +47,13 @@ pub fn answer(daemon: &mut Daemon, request: &Request) -> Response {
             Ok(reload) => Response::Reload(reload),
             Err(reason) => Response::Error(reason),
         },
+        Request::Restart {} => Response::Done(daemon.restart()),
+        Request::ClearGroups { interface, group } => {
+            match daemon.clear_groups(interface.as_deref(), *group) {
+                Ok(done) => Response::Done(done),
+                Err(reason) => Response::Error(reason),
+            }
+        }
         Request::Events {} => Response::Error("events are told, not answered".into()),
     }
 }
@@ -57,7 +68,10 @@ fn interfaces(daemon: &Daemon) -> Vec<Interface> {
     let view = |port: &ConfiguredPort| {
         let link = port.device.as_ref().map(|device| &device.link);
         let state = router_interface(daemon, port);
-        let querier = state.map(proto::Interface::querier);
+        let is_upstream = is_running_upstream(port);
+        let elected = state.map(proto::Interface::querier);
+        let heard = daemon.proxy.querier().filter(|_| is_upstream);
+        let version = daemon.proxy.version().filter(|_| is_upstream);
         Interface {
             name: port.config.name.clone(),
             ifindex: link.map(|link| link.index.0),
@@ -70,10 +84,14 @@ fn interfaces(daemon: &Daemon) -> Vec<Interface> {
                 Datapath::None
             },
             datapath_reason: port.reason.clone(),
-            igmp_version: port.config.params.version as u8,
-            querier: querier.map(|querier| querier.address),
-            querier_is_self: querier.is_some_and(|querier| querier.is_self),
-            groups: state.map_or(0, proto::Interface::group_count),
+            igmp_version: version.unwrap_or(port.config.params.version) as u8,
+            querier: elected.map(|querier| querier.address).or(heard),
+            querier_is_self: elected.is_some_and(|querier| querier.is_self),
+            groups: if is_upstream {
+                daemon.proxy.memberships().count()
+            } else {
+                state.map_or(0, proto::Interface::group_count)
+            },
             counters: port_counters(daemon, port)
                 .map(|(name, value, _)| (name.to_owned(), value))
                 .collect::<BTreeMap<_, _>>(),
@@ -110,6 +128,23 @@ fn groups(
         }));
     }
     rows
+}
+
+fn upstream(daemon: &Daemon) -> Vec<UpstreamGroup> {
+    let Some(port) = daemon.ports.upstream() else {
+        return Vec::new();
+    };
+    let view = |membership: Membership<'_>| UpstreamGroup {
+        interface: port.config.name.clone(),
+        group: membership.group,
+        state: match membership.state {
+            State::Delaying => MemberState::Delaying,
+            State::Idle => MemberState::Idle,
+        },
+        filter_mode: membership.subscription.mode.into(),
+        sources: membership.subscription.sources.iter().copied().collect(),
+    };
+    daemon.proxy.memberships().map(view).collect()
 }
 
 fn view(interface: &str, address: Ipv4Addr, group: &proto::Group, now: Instant) -> Group {
@@ -250,5 +285,18 @@ fn port_counters<'a>(
             let counts = state.counters().iter();
             counts.map(|(counter, value)| (counter.name(), value, counter.description()))
         });
-    kernel.chain(router)
+    let proxy = is_running_upstream(port).then(|| daemon.proxy.counters());
+    let proxy = proxy.into_iter().flat_map(|counters| {
+        let counts = counters.iter();
+        counts.map(|(counter, value)| (counter.name(), value, counter.description()))
+    });
+    let egress = port.device.as_ref().map(|device| {
+        let drops = device.egress_drops();
+        (EGRESS_DROPS, drops, EGRESS_DROPS_DESCRIPTION)
+    });
+    kernel.chain(egress).chain(router).chain(proxy)
+}
+
+fn is_running_upstream(port: &ConfiguredPort) -> bool {
+    port.config.role == Role::Upstream && port.running().is_some()
 }

@@ -26,7 +26,7 @@ impl Admission<'_> {
         if version(&received.message) > self.version {
             return Err(Counter::VersionDisabled);
         }
-        if self.is_own(received.source) {
+        if is_own(self.addresses, received.source) {
             return Err(Counter::OwnAddress);
         }
         let source = Question::speaker(received.source);
@@ -35,7 +35,7 @@ impl Admission<'_> {
         } else {
             match &self.policy.report_sources {
                 Some(list) => lists.judge(list, source).permits(),
-                None => self.is_host(received.source),
+                None => is_on_link(self.addresses, self.alt_subnets, received.source),
             }
         };
         if !is_accepted {
@@ -65,13 +65,6 @@ impl Admission<'_> {
         }
     }
 
-    /// On a subnet of the interface, or on one configured as if it were. A host that has no address yet reports from
-    /// 0.0.0.0 (RFC 9776 section 4.2.14), and so do snooping switches.
-    fn is_host(&self, source: Ipv4Addr) -> bool {
-        let mut subnets = self.addresses.iter().chain(self.alt_subnets);
-        source.is_unspecified() || subnets.any(|subnet| subnet.contains(&source))
-    }
-
     /// Queries go where RFC 9776 section 4.1.12 sends them. It would also take one sent to our own address, but such a
     /// query reaches no host: all it could do is take the querier's role or starve members who never heard it.
     fn accepts_destination(&self, received: &Received) -> bool {
@@ -81,17 +74,25 @@ impl Admission<'_> {
             Repr::Query(query) => destination == query.group,
             // Section 4.2.15 also wants version 1 and 2 reports taken that were sent to an address of the interface.
             Repr::ReportV1 { group } | Repr::ReportV2 { group } => {
-                destination == *group || self.is_own(destination)
+                destination == *group || is_own(self.addresses, destination)
             }
             // RFC 2236 section 3: some hosts send the Leave to the group.
             Repr::Leave { group } => destination == wire::ALL_ROUTERS || destination == *group,
             Repr::ReportV3(_) => destination == wire::ALL_IGMPV3_ROUTERS,
         }
     }
+}
 
-    fn is_own(&self, address: Ipv4Addr) -> bool {
-        self.addresses.iter().any(|own| own.addr() == address)
-    }
+/// One of the interface's own addresses.
+pub(super) fn is_own(addresses: &[Ipv4Net], address: Ipv4Addr) -> bool {
+    addresses.iter().any(|own| own.addr() == address)
+}
+
+/// On a subnet of the interface, or on one configured as if it were. A host that has no address yet reports from
+/// 0.0.0.0 (RFC 9776 section 4.2.14), and snooping switches report and ask from there (RFC 4541 section 2.1.1).
+pub(super) fn is_on_link(addresses: &[Ipv4Net], alt_subnets: &[Ipv4Net], source: Ipv4Addr) -> bool {
+    let mut subnets = addresses.iter().chain(alt_subnets);
+    source.is_unspecified() || subnets.any(|subnet| subnet.contains(&source))
 }
 
 const fn version(message: &Repr) -> Version {

@@ -45,6 +45,10 @@ counters! {
     SentGeneralQuery, "sent_general_query", "General Queries sent.";
     SentGroupQuery, "sent_group_query", "Group-Specific Queries sent.";
     SentGroupAndSourceQuery, "sent_group_and_source_query", "Group-and-Source-Specific Queries sent.";
+    SentReportV1, "sent_report_v1", "IGMPv1 reports sent upstream.";
+    SentReportV2, "sent_report_v2", "IGMPv2 reports sent upstream.";
+    SentReportV3, "sent_report_v3", "IGMPv3 reports sent upstream, before they are split over packets.";
+    SentLeave, "sent_leave", "IGMPv2 Leave Group messages sent upstream.";
     LeavePrompt, "leave_prompt", "Leaves on which the group was deleted at once.";
     LeaveQueried, "leave_queried", "Leaves on which the last member procedure was to run.";
     LeaveIgnored, "leave_ignored", "Leaves that brought nothing about.";
@@ -63,6 +67,8 @@ counters! {
     OwnAddress, "refused_own_address", "Messages from one of our own addresses: looped back, or a duplicate address.";
     SourceNotAccepted, "refused_source_not_accepted",
         "Messages from a source that is not accepted: outside the interface's subnets, or not permitted.";
+    ForRouters, "refused_for_routers",
+        "Version 3 reports and Leaves of other hosts, heard on the upstream interface: only routers act on them.";
     WrongDestination, "refused_wrong_destination", "Messages sent to a destination wrong for their type.";
     RouterAlert, "refused_router_alert", "Messages without the Router Alert option, where it is required.";
     UntrackedGroup, "refused_untracked_group", "Reports for a group that is configured not to be tracked.";
@@ -143,6 +149,20 @@ impl Counter {
             Repr::ReportV2 { .. } => Self::ReceivedReportV2,
             Repr::ReportV3(_) => Self::ReceivedReportV3,
             Repr::Leave { .. } => Self::ReceivedLeave,
+        }
+    }
+}
+
+impl Counter {
+    /// The counter a message of the host side is sent under.
+    pub(super) const fn sent_report(message: &Repr) -> Self {
+        match message {
+            Repr::ReportV1 { .. } => Self::SentReportV1,
+            Repr::ReportV2 { .. } => Self::SentReportV2,
+            Repr::ReportV3(_) => Self::SentReportV3,
+            Repr::Leave { .. } => Self::SentLeave,
+            // A host asks nobody.
+            Repr::Query(_) => Self::SentGeneralQuery,
         }
     }
 }

@@ -19,6 +19,7 @@ mod limits;
 mod membership;
 mod params;
 mod policy;
+pub mod proxy;
 mod querier;
 mod random;
 mod reception;
@@ -30,6 +31,7 @@ mod time;
 mod timers;
 mod tracking;
 pub mod upstream;
+mod upstream_admission;
 
 #[cfg(test)]
 mod model_tests;

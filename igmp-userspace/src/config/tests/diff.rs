@@ -55,6 +55,32 @@ fn keys_are_told_one_by_one() {
 }
 
 #[test]
+fn keys_of_the_proxy_are_told_one_by_one() {
+    assert_eq!(
+        lines(&[
+            ("multicast_filter = 32", "multicast_filter = 0"),
+            ("disabled = true", "disabled = false"),
+            ("quick_leave = false", "quick_leave = true"),
+            ("\"1500ms\"", "\"2s\""),
+            (", \"239.0.0.0/8\"", ""),
+            ("\"239.2.0.0/16\"", "\"239.3.0.0/16\""),
+            ("threshold = 255", "threshold = 8"),
+        ])
+        .unwrap(),
+        [
+            "~ datapath: multicast_filter: 32 -> 0",
+            "~ proxy: disabled: true -> false",
+            "~ proxy: quick_leave: false -> true",
+            "~ proxy: leave_linger: \"1500ms\" -> \"2s\"",
+            "~ interface eth0: whitelist: [\"232.0.0.0/8\", \"239.0.0.0/8\"] -> [\"232.0.0.0/8\"]",
+            "~ interface eth1: blacklist: [\"239.1.2.3/32\", \"239.2.0.0/16\"] -> [\"239.1.2.3/32\", \
+             \"239.3.0.0/16\"]",
+            "~ interface eth1: threshold: 255 -> 8",
+        ]
+    );
+}
+
+#[test]
 fn rules_are_told_one_by_one() {
     assert_eq!(
         lines(&[
@@ -135,8 +161,8 @@ fn every_key_of_a_policy_is_compared() {
     new.interfaces[1].policy = InterfacePolicy::default();
     assert_eq!(
         diff(&old, &new).unwrap().len(),
-        8,
-        "prompt_leave, group_policy, source_policy, require_router_alert, two limits, static_groups, \
+        10,
+        "whitelist, blacklist, prompt_leave, group_policy, source_policy, require_router_alert, two limits, static_groups, \
          forward_as_non_querier"
     );
 }

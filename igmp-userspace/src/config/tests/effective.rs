@@ -11,6 +11,12 @@ mode = "auto"
 max_flows = 1024
 igmp_rate = 500
 igmp_burst = 600
+multicast_filter = 32
+
+[proxy]
+disabled = true
+quick_leave = false
+leave_linger = "1500ms"
 
 [policy]
 ssm_ranges = ["232.0.0.0/8"]
@@ -25,6 +31,9 @@ max_sources = 6000
 name = "eth0"
 role = "upstream"
 alt_subnets = ["10.0.0.0/23"]
+whitelist = ["232.0.0.0/8", "239.0.0.0/8"]
+blacklist = ["239.255.0.0/16"]
+threshold = 16
 version = 3
 robustness = 2
 query_interval = "125s"
@@ -38,6 +47,9 @@ startup_query_count = 2
 name = "eth1"
 role = "downstream"
 alt_subnets = []
+whitelist = ["224.0.0.0/4"]
+blacklist = ["239.1.2.3/32", "239.2.0.0/16"]
+threshold = 255
 version = 2
 robustness = 3
 query_interval = "60s"
@@ -62,6 +74,9 @@ forward_as_non_querier = true
 name = "eth2"
 role = "disabled"
 alt_subnets = []
+whitelist = []
+blacklist = []
+threshold = 1
 version = 3
 robustness = 2
 query_interval = "125s"
@@ -106,6 +121,13 @@ fn defaults_and_what_derives_from_them_are_written_out() {
         "untracked_groups = [\"224.0.0.0/24\"]",
         "ssm_ranges = [\"232.0.0.0/8\"]",
         "igmp_rate = 10000",
+        "multicast_filter = 64",
+        "disabled = false",
+        "quick_leave = true",
+        "leave_linger = \"0s\"",
+        "whitelist = []",
+        "blacklist = []",
+        "threshold = 1",
         "query_interval = \"20s\"",
         // RFC 9776 sections 8.6, 8.7 and 8.9.
         "startup_query_interval = \"5s\"",

@@ -29,7 +29,11 @@ fn refusal_on_interface(keys: &str) -> String {
 fn nothing_said_is_no_policy() {
     assert_eq!(policy(""), InterfacePolicy::default());
     let config = parse(TWO_INTERFACES, "f.toml").unwrap();
-    assert_eq!(config.policy, Policy::default());
+    let with_upstream = Policy {
+        quick_leave: true,
+        ..Policy::default()
+    };
+    assert_eq!(config.policy, with_upstream);
     // RFC 4607 section 1 and RFC 5771 section 4.
     assert_eq!(config.policy.ssm_ranges, ["232.0.0.0/8".parse().unwrap()]);
     assert_eq!(
@@ -75,6 +79,8 @@ fn every_key_of_an_interface_is_read() {
     let read = policy(
         r#"
         prompt_leave = true
+        whitelist = ["232.0.0.0/8", "239.1.0.0/16"]
+        blacklist = ["239.1.2.3"]
         group_policy = "iptv"
         source_policy = { reports = 3000, queries = "routers" }
         require_router_alert = true
@@ -86,7 +92,13 @@ fn every_key_of_an_interface_is_read() {
     );
     let expected = InterfacePolicy {
         prompt_leave: Some(PromptLeave::default()),
-        group_filter: GroupFilter::default(),
+        group_filter: GroupFilter {
+            whitelist: vec![
+                "232.0.0.0/8".parse().unwrap(),
+                "239.1.0.0/16".parse().unwrap(),
+            ],
+            blacklist: vec!["239.1.2.3/32".parse().unwrap()],
+        },
         group_policy: Some(AclRef::Name("iptv".into())),
         report_sources: Some(AclRef::Number(3000)),
         query_sources: Some(AclRef::Name("routers".into())),
@@ -150,7 +162,7 @@ fn what_holds_for_all_interfaces_is_read() {
     );
     let expected = Policy {
         acls: vec![],
-        quick_leave: false,
+        quick_leave: true,
         ssm_ranges: vec![
             "232.0.0.0/8".parse().unwrap(),
             "239.232.0.0/16".parse().unwrap(),

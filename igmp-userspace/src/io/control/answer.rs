@@ -26,11 +26,14 @@ pub(super) async fn write(
         Response::Interfaces(rows) => write_rows(client, "interfaces", rows, patience).await,
         Response::Groups(rows) => write_rows(client, "groups", rows, patience).await,
         Response::Flows(rows) => write_rows(client, "flows", rows, patience).await,
+        Response::Upstream(rows) => write_rows(client, "upstream", rows, patience).await,
         Response::Counters(rows) => write_rows(client, "counters", rows, patience).await,
         Response::Acl(rows) => write_rows(client, "acl", rows, patience).await,
-        Response::Config(_) | Response::Reload(_) | Response::Event(_) | Response::Error(_) => {
-            write_piece(client, &line(response)?, patience).await
-        }
+        Response::Config(_)
+        | Response::Reload(_)
+        | Response::Event(_)
+        | Response::Done(_)
+        | Response::Error(_) => write_piece(client, &line(response)?, patience).await,
     }
 }
 

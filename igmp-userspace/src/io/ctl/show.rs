@@ -6,7 +6,8 @@ use std::io::{self, Write};
 use std::net::Ipv4Addr;
 
 use crate::api::{
-    Counter, Datapath, FilterMode, Flow, Group, Interface, InterfaceState, Path, Reload, Response,
+    Counter, Datapath, FilterMode, Flow, Group, Interface, InterfaceState, MemberState, Path,
+    Reload, Response, UpstreamGroup,
 };
 use crate::config;
 
@@ -37,6 +38,7 @@ pub(super) fn text(
         Response::Groups(rows) if detail.hosts => hosts(rows).write(out, bold),
         Response::Groups(rows) => groups(rows).write(out, bold),
         Response::Flows(rows) => flows(rows).write(out, bold),
+        Response::Upstream(rows) => upstream(rows).write(out, bold),
         Response::Counters(rows) => {
             let shown = rows
                 .iter()
@@ -49,7 +51,7 @@ pub(super) fn text(
             .try_for_each(|table| write!(out, "{}", config::to_toml(table))),
         Response::Reload(reload) => changes(out, reload),
         Response::Event(event) => writeln!(out, "{}", event.kind),
-        Response::Error(message) => writeln!(out, "{message}"),
+        Response::Done(message) | Response::Error(message) => writeln!(out, "{message}"),
     }
 }
 
@@ -139,6 +141,30 @@ fn groups(rows: &[Group]) -> Table<8> {
             time(row.uptime_ms),
             or_dash(row.last_reporter),
             some_of(&filter),
+        ]);
+    }
+    table
+}
+
+fn upstream(rows: &[UpstreamGroup]) -> Table<5> {
+    let mut table = Table::new([
+        ("INTERFACE", Left),
+        ("GROUP", Left),
+        ("STATE", Left),
+        ("MODE", Left),
+        ("SOURCES", Left),
+    ]);
+    for row in rows {
+        let state = match row.state {
+            MemberState::Delaying => "delaying",
+            MemberState::Idle => "idle",
+        };
+        table.push([
+            row.interface.clone(),
+            row.group.to_string(),
+            state.to_owned(),
+            mode(row.filter_mode).to_owned(),
+            some_of(&row.sources),
         ]);
     }
     table

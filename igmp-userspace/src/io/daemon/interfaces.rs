@@ -4,10 +4,11 @@ use std::time::Instant as SystemInstant;
 
 use tracing::info;
 
-use super::Daemon;
+use super::{Daemon, upstream};
+use crate::config::Role;
 use crate::io::links::Snapshot;
 use crate::io::ports::{ConfiguredPort, PortEvent};
-use crate::proto::Input;
+use crate::proto::{IfIndex, Input};
 
 impl Daemon {
     /// Brings everything in line with the devices there are.
@@ -21,27 +22,21 @@ impl Daemon {
         self.snapshot = snapshot;
         self.snapshot.flapped.clear();
         self.handle_port_events(events);
+        self.follow_upstream();
+        self.open_ports();
     }
 
     pub(super) fn handle_port_events(&mut self, events: Vec<PortEvent>) {
         let now = self.now();
         for event in events {
             match event {
-                PortEvent::Ready(interface) => {
-                    let Some(port) = self.ports.by_index(interface) else {
-                        continue;
-                    };
-                    let Some(input) = ready(port) else { continue };
-                    if let Input::InterfaceReady { addresses, .. } = &input {
-                        info!(interface = port.config.name, address = %addresses[0], "ready");
-                    }
-                    self.router.handle_input(now, input);
-                }
+                PortEvent::Ready(interface) => self.bring_up(interface),
                 PortEvent::Gone(interface, name) => {
                     info!(interface = name, ifindex = interface.0, "no longer ready");
                     self.departed.insert(interface, name);
-                    let input = Input::InterfaceGone { interface };
-                    self.router.handle_input(now, input);
+                    self.router
+                        .handle_input(now, Input::InterfaceGone { interface });
+                    self.proxy.handle_link_gone(interface);
                 }
                 PortEvent::EgressChanged(interface) => {
                     let egress = self.ports.egress(interface);
@@ -49,17 +44,45 @@ impl Daemon {
                         self.datapath.put_output(set, interface, egress);
                     }
                 }
-                PortEvent::Upstream(upstream) => {
-                    self.fib.set_upstream(upstream);
-                    self.dirty.extend(self.fib.groups());
-                }
             }
         }
     }
 }
 
+impl Daemon {
+    /// An interface can work, or something of it has changed.
+    fn bring_up(&mut self, interface: IfIndex) {
+        let now = self.now();
+        let Some(port) = self.ports.by_index(interface) else {
+            return;
+        };
+        if let Some(address) = port.running().and_then(<[_]>::first) {
+            info!(interface = port.config.name, %address, "ready");
+        }
+        if port.config.role == Role::Upstream {
+            if let Some(link) = upstream::link(port) {
+                self.proxy.handle_link_ready(now, link);
+            }
+        } else if let Some(input) = ready(port) {
+            self.router.handle_input(now, input);
+        }
+    }
+
+    /// Closes the ports whose link another router forwards for, and opens the others.
+    pub(super) fn open_ports(&mut self) {
+        let router = &self.router;
+        self.ports.open_where(&mut self.datapath, |interface| {
+            let state = router.interface(interface);
+            state.is_none_or(crate::proto::Interface::forwards)
+        });
+    }
+}
+
 /// What the router has to know of a port that it runs on.
 pub(super) fn ready(port: &ConfiguredPort) -> Option<Input> {
+    if port.config.role != Role::Downstream {
+        return None;
+    }
     Some(Input::InterfaceReady {
         interface: port.index()?,
         params: port.config.params.clone(),

@@ -49,7 +49,7 @@ impl Daemon {
 
     fn follow_config(&mut self, config: Config) -> anyhow::Result<()> {
         let events = self.ports.reconfigure(
-            config.interfaces.clone(),
+            config.interfaces_in_use(),
             igmp_rate(&config),
             &self.snapshot,
             &mut self.datapath,
@@ -58,6 +58,11 @@ impl Daemon {
         self.handle_port_events(events);
         if self.config.policy != config.policy {
             self.replace_policy(config.policy.clone());
+        }
+        self.proxy.set_linger(config.proxy.leave_linger);
+        let limit = config.multicast_filter as usize;
+        if let Err(error) = self.multicast.set_limit(&self.socket, limit) {
+            warn!("multicast_filter: {error}");
         }
         self.config = config;
         self.follow_links(self.snapshot.clone());

@@ -1,17 +1,46 @@
 //! Telling what happens: to the log, and to whoever follows `igmpctl events`.
 
+use std::net::Ipv4Addr;
+
 use tracing::{debug, info, warn};
 
 use super::Daemon;
 use crate::api::EventKind;
+use crate::io::refusals::Refused;
 use crate::proto::{self, IfIndex};
 
 impl Daemon {
-    pub(super) fn tell(&self, event: proto::Event) {
-        let interface = self.name_of(event.interface);
-        let kind = EventKind::from(event.kind);
+    pub(super) fn tell(&mut self, event: proto::Event) {
+        if let proto::EventKind::SourceRefused { source } = event.kind {
+            return self.tell_source(event.interface, source, None);
+        }
+        self.publish(event.interface, EventKind::from(event.kind));
+    }
+
+    /// Data packets were not forwarded because of their sources.
+    pub(super) fn tell_refused(&mut self, refused: impl Iterator<Item = Refused>) {
+        for packet in refused {
+            self.tell_source(packet.interface, packet.source, Some(packet.group));
+        }
+    }
+
+    fn tell_source(&mut self, interface: IfIndex, source: Ipv4Addr, group: Option<Ipv4Addr>) {
+        let now = self.now();
+        if !self.told.is_news(now, interface, source) {
+            return;
+        }
+        let port = self.ports.by_index(interface);
+        let alt_subnets = port.map_or(&[][..], |port| &port.config.alt_subnets);
+        let kind = EventKind::source_refused(source, group, alt_subnets);
+        self.publish(interface, kind);
+    }
+
+    fn publish(&self, interface: IfIndex, kind: EventKind) {
+        let interface = self.name_of(interface);
         match &kind {
-            EventKind::HighWater { .. } => warn!(interface, "{kind}"),
+            EventKind::HighWater { .. } | EventKind::SourceRefused { .. } => {
+                warn!(interface, "{kind}")
+            }
             EventKind::QuerierChanged { .. } => info!(interface, "{kind}"),
             _ => debug!(interface, "{kind}"),
         }

@@ -10,20 +10,23 @@ pub mod pool;
 mod sys;
 
 pub use attach::{AttachError, Attachment};
-pub use egress::Egress;
+pub use egress::{EGRESS_DROPS, EGRESS_DROPS_DESCRIPTION, Egress};
 
 use std::collections::HashMap as StdHashMap;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use anyhow::{Context, Result};
+use aya::maps::lpm_trie::Key;
 use aya::maps::{Array, HashMap, LpmTrie, MapData, MapError, PerCpuArray, PerCpuValues, RingBuf};
 use aya::programs::Xdp;
 use aya::util::nr_cpus;
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
 use igmp_common::Counter;
 use igmp_common::maps::{Control, FlowEntry, FlowKey, FlowStats, NO_SET, Port, SourceKey};
+use ipnet::Ipv4Net;
 use tracing::warn;
 
+use crate::fib::groups::GroupPrefix;
 use crate::fib::sets::SetId;
 use crate::fib::sources::SourcePrefix;
 use crate::fib::{Change, Flow, FlowId};
@@ -49,19 +52,33 @@ pub struct Datapath {
     flows: HashMap<MapData, Raw<FlowKey>, Raw<FlowEntry>>,
     flow_stats: PerCpuArray<MapData, Raw<FlowStats>>,
     sources: LpmTrie<MapData, Raw<SourceKey>, u32>,
-    control: Array<MapData, Raw<Control>>,
+    groups: LpmTrie<MapData, Raw<SourceKey>, u32>,
+    control_map: Array<MapData, Raw<Control>>,
+    /// What `control_map` holds; it can only be written whole.
+    control: Control,
     counters: PerCpuArray<MapData, [u64; Counter::COUNT]>,
     sets: StdHashMap<SetId, Set>,
 }
 
+/// A loaded datapath with the parts of it that have other owners.
+pub struct Loaded {
+    /// All the rest.
+    pub datapath: Datapath,
+    /// IGMP messages, as [`igmp_common::maps::RecordHeader`] and the frame.
+    pub events: RingBuf<MapData>,
+    /// Refused sources, as [`igmp_common::maps::Refusal`].
+    pub refusals: RingBuf<MapData>,
+    /// The outer map of the replication sets.
+    pub sets: MapData,
+}
+
 impl Datapath {
-    /// Loads the ingress program into the kernel. Nothing is attached yet. Also hands out the ring buffer and the outer
-    /// map of the replication sets, which have other owners.
+    /// Loads the ingress program into the kernel. Nothing is attached yet.
     ///
     /// # Errors
     ///
     /// The kernel refuses a map or the program (no CAP_BPF, no memory); its log is part of the error.
-    pub fn load(options: Options) -> Result<(Self, RingBuf<MapData>, MapData)> {
+    pub fn load(options: Options) -> Result<Loaded> {
         sys::raise_open_files_limit();
         let log_level: u8 = if options.kernel_log { u8::MAX } else { 0 };
         let mut ebpf = EbpfLoader::new()
@@ -74,7 +91,8 @@ impl Datapath {
         ingress(&mut ebpf)?
             .load()
             .context("loading the ingress program")?;
-        let ring = RingBuf::try_from(take(&mut ebpf, "EVENTS")?)?;
+        let events = take(&mut ebpf, "EVENTS")?.try_into()?;
+        let refusals = take(&mut ebpf, "REFUSALS")?.try_into()?;
         let aya::maps::Map::ArrayOfMaps(sets) = take(&mut ebpf, "SETS")? else {
             anyhow::bail!("kernel object: SETS is not an array of maps");
         };
@@ -83,12 +101,19 @@ impl Datapath {
             flows: take(&mut ebpf, "FLOWS")?.try_into()?,
             flow_stats: take(&mut ebpf, "FLOW_STATS")?.try_into()?,
             sources: take(&mut ebpf, "SOURCES")?.try_into()?,
-            control: take(&mut ebpf, "CONTROL")?.try_into()?,
+            groups: take(&mut ebpf, "GROUPS")?.try_into()?,
+            control_map: take(&mut ebpf, "CONTROL")?.try_into()?,
+            control: Control::default(),
             counters: take(&mut ebpf, "COUNTERS")?.try_into()?,
             sets: StdHashMap::new(),
             ebpf,
         };
-        Ok((datapath, ring, sets))
+        Ok(Loaded {
+            datapath,
+            events,
+            refusals,
+            sets,
+        })
     }
 
     /// Where the kernel programs' debug messages come from, when [`Options::kernel_log`] asked for them.
@@ -143,7 +168,8 @@ impl Datapath {
     ///
     /// The map is full, or the kernel refuses.
     pub fn put_source(&mut self, prefix: SourcePrefix, class: u32) -> Result<(), MapError> {
-        self.sources.insert(&source_key(prefix), class, 0)
+        self.sources
+            .insert(&prefix_key(prefix.interface, prefix.network), class, 0)
     }
 
     /// Forgets a source prefix.
@@ -152,7 +178,28 @@ impl Datapath {
     ///
     /// There is no such entry.
     pub fn delete_source(&mut self, prefix: SourcePrefix) -> Result<(), MapError> {
-        self.sources.remove(&source_key(prefix))
+        self.sources
+            .remove(&prefix_key(prefix.interface, prefix.network))
+    }
+
+    /// Sets what happens to packets to groups in `prefix`.
+    ///
+    /// # Errors
+    ///
+    /// The map is full, or the kernel refuses.
+    pub fn put_group(&mut self, prefix: GroupPrefix, class: u32) -> Result<(), MapError> {
+        self.groups
+            .insert(&prefix_key(prefix.interface, prefix.network), class, 0)
+    }
+
+    /// Forgets a group prefix.
+    ///
+    /// # Errors
+    ///
+    /// There is no such entry.
+    pub fn delete_group(&mut self, prefix: GroupPrefix) -> Result<(), MapError> {
+        self.groups
+            .remove(&prefix_key(prefix.interface, prefix.network))
     }
 
     /// Takes over sets the pool has made.
@@ -193,11 +240,16 @@ impl Datapath {
             }
             Change::DeleteFlow(id) => self.flows.remove(&Raw(flow_key(*id))),
             Change::SourceSpecific(on) => {
-                let control = Control {
-                    source_specific_flows: u32::from(*on),
-                    ..Control::default()
-                };
-                self.control.set(0, Raw(control), 0)
+                self.control.source_specific_flows = u32::from(*on);
+                self.write_control()
+            }
+            Change::SetWithoutFlow(set) => {
+                self.control.set_without_flow = set_index(*set);
+                self.write_control()
+            }
+            Change::FilterWithoutFlow(on) => {
+                self.control.filters_towards_upstream = u32::from(*on);
+                self.write_control()
             }
             Change::ResetStats(stats) => {
                 let zero = vec![Raw(FlowStats::default()); possible_cpus()];
@@ -205,6 +257,10 @@ impl Datapath {
                     .set(*stats, PerCpuValues::try_from(zero)?, 0)
             }
         }
+    }
+
+    fn write_control(&mut self) -> Result<(), MapError> {
+        self.control_map.set(0, Raw(self.control), 0)
     }
 
     /// Puts one output into a set, or replaces its egress program.
@@ -288,16 +344,20 @@ fn flow_key(id: FlowId) -> FlowKey {
 
 fn flow_entry(flow: Flow) -> FlowEntry {
     FlowEntry {
-        set_from_upstream: flow.from_upstream.map_or(NO_SET, |set| set.0),
-        set_from_downstream: flow.from_downstream.map_or(NO_SET, |set| set.0),
+        set_from_upstream: set_index(flow.from_upstream),
+        set_from_downstream: set_index(flow.from_downstream),
         stats: flow.stats,
     }
 }
 
-fn source_key(prefix: SourcePrefix) -> aya::maps::lpm_trie::Key<Raw<SourceKey>> {
-    let source = SourceKey::new(prefix.interface.0, prefix.network.addr().octets());
-    let bits = SourceKey::prefix_len(prefix.network.prefix_len());
-    aya::maps::lpm_trie::Key::new(bits, Raw(source))
+fn set_index(set: Option<SetId>) -> u32 {
+    set.map_or(NO_SET, |set| set.0)
+}
+
+fn prefix_key(interface: IfIndex, network: Ipv4Net) -> Key<Raw<SourceKey>> {
+    let address = SourceKey::new(interface.0, network.addr().octets());
+    let bits = SourceKey::prefix_len(network.prefix_len());
+    Key::new(bits, Raw(address))
 }
 
 /// An error with its causes on one line.

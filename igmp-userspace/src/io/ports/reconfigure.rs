@@ -10,9 +10,11 @@ use tracing::{info, warn};
 use super::super::datapath::Datapath;
 use super::super::links::Snapshot;
 use super::super::packet_socket::PacketSocket;
-use super::{ConfiguredPort, PortEvent, Ports, attach, entry, release, stop};
+use super::{
+    ConfiguredPort, PortEvent, Ports, attach, end_multicast, load_egress, receive_multicast,
+    release, stop, tell_program,
+};
 use crate::config::{InterfaceConfig, Role};
-use crate::proto::IfIndex;
 
 impl Ports {
     /// Takes over `interfaces` and `igmp_rate`. [`Ports::reconcile`] then starts what can start.
@@ -28,23 +30,22 @@ impl Ports {
         datapath: &mut Datapath,
         socket: &PacketSocket,
     ) -> Result<Vec<PortEvent>> {
-        let interfaces = enabled(interfaces)?;
+        check_number(&interfaces)?;
         let mut added = self.attach_new(&interfaces, igmp_rate, snapshot, datapath, socket)?;
 
-        let upstream_before = self.upstream();
         let mut events = Vec::new();
         let ports = std::mem::take(&mut self.configured);
         let mut present: BTreeMap<String, ConfiguredPort> = ports
             .into_iter()
             .map(|port| (port.config.name.clone(), port))
             .collect();
-        let is_same_rate = self.igmp_rate == igmp_rate;
+        let rate_changed = self.igmp_rate != igmp_rate;
         self.igmp_rate = igmp_rate;
         for config in interfaces {
             if let Some(mut port) = present.remove(&config.name) {
-                let is_same_role = port.config.role == config.role;
-                change(&mut port, config, &mut events);
-                if !(is_same_role && is_same_rate) {
+                if port.config != config {
+                    change(&mut port, config, igmp_rate, datapath, socket, &mut events);
+                } else if rate_changed {
                     tell_program(&port, igmp_rate, datapath);
                 }
                 self.configured.push(port);
@@ -56,23 +57,17 @@ impl Ports {
             info!(interface = name, "no longer configured");
             stop(&mut port, &mut events);
             if let Some(index) = port.index() {
-                release(index, datapath, socket);
+                release(index, port.config.role, datapath, socket);
             }
-        }
-        let upstream = self.upstream();
-        if upstream != upstream_before {
-            events.push(PortEvent::Upstream(upstream));
         }
         Ok(events)
     }
 
-    /// The device of the upstream interface.
+    /// The upstream interface.
     #[must_use]
-    pub fn upstream(&self) -> Option<IfIndex> {
+    pub fn upstream(&self) -> Option<&ConfiguredPort> {
         let mut ports = self.configured.iter();
-        ports
-            .find(|port| port.config.role == Role::Upstream)?
-            .index()
+        ports.find(|port| port.config.role == Role::Upstream)
     }
 
     /// The interfaces that are not configured yet, attached where they have a device; on an error none is.
@@ -113,8 +108,10 @@ impl Ports {
         match result {
             Ok(()) => Ok(added),
             Err(error) => {
-                for index in added.values().filter_map(ConfiguredPort::index) {
-                    release(index, datapath, socket);
+                for port in added.values() {
+                    if let Some(index) = port.index() {
+                        release(index, port.config.role, datapath, socket);
+                    }
                 }
                 Err(error)
             }
@@ -122,38 +119,41 @@ impl Ports {
     }
 }
 
-/// Gives a port its new configuration.
-fn change(port: &mut ConfiguredPort, config: InterfaceConfig, events: &mut Vec<PortEvent>) {
-    if port.config == config {
-        return;
-    }
+/// Gives a port its new configuration, which is another one.
+fn change(
+    port: &mut ConfiguredPort,
+    config: InterfaceConfig,
+    igmp_rate: Rate,
+    datapath: &mut Datapath,
+    socket: &PacketSocket,
+    events: &mut Vec<PortEvent>,
+) {
     if port.config.role != config.role {
         stop(port, events);
+        if let Some(index) = port.index() {
+            end_multicast(port.config.role, index, socket);
+            if let Err(error) = receive_multicast(config.role, index, socket) {
+                warn!(interface = config.name, "{error:#}");
+            }
+        }
     }
+    let is_other_egress = port.config.ttl_threshold != config.ttl_threshold;
     port.config = config;
     port.reconfigured = true;
-}
-
-/// Tells the ingress program what has changed for it.
-fn tell_program(port: &ConfiguredPort, igmp_rate: Rate, datapath: &mut Datapath) {
-    let Some(device) = &port.device else { return };
-    let entry = entry(port.slot, port.config.role, igmp_rate, device.mac);
-    if let Err(error) = datapath.put_port(device.link.index, entry) {
-        warn!(
-            interface = port.config.name,
-            "kernel map not written: {error}"
-        );
+    if is_other_egress {
+        load_egress(port, igmp_rate, datapath, events);
+    } else {
+        tell_program(port, igmp_rate, datapath);
     }
 }
 
-/// The interfaces that are not `disabled`, provided that the kernel's tables have room for them.
-pub(super) fn enabled(mut interfaces: Vec<InterfaceConfig>) -> Result<Vec<InterfaceConfig>> {
-    interfaces.retain(|interface| interface.role != Role::Disabled);
+/// Whether the kernel's tables have room for so many.
+pub(super) fn check_number(interfaces: &[InterfaceConfig]) -> Result<()> {
     ensure!(
         interfaces.len() < MAX_PORTS as usize,
         "{} interfaces configured, at most {} are possible",
         interfaces.len(),
         MAX_PORTS - 1
     );
-    Ok(interfaces)
+    Ok(())
 }

@@ -109,6 +109,13 @@ impl Host {
         })
     }
 
+    /// Whether anything is wanted of `group`.
+    #[must_use]
+    pub fn is_member(&self, group: Ipv4Addr) -> bool {
+        let member = self.groups.get(&group);
+        member.is_some_and(|member| !member.subscription.is_nothing())
+    }
+
     /// `wanted` is what is wanted of `group` from now on; `None` is nothing (so is INCLUDE of no source).
     pub fn handle_subscription(
         &mut self,
