@@ -272,12 +272,6 @@ impl Topology {
         self.connect_lan(lan);
     }
 
-    /// The same with the upstream device. Without a provider the source's end goes with it.
-    pub fn recreate_upstream(&self) {
-        self.gateway.ip(&format!("link del {UPSTREAM}"));
-        self.connect_upstream();
-    }
-
     /// An igmpd configuration for this network: `igmp` is the body of the `[igmp]` table.
     pub fn config(&self, igmp: &str) -> String {
         self.config_with(igmp, &[])
@@ -302,7 +296,9 @@ impl Topology {
         config
     }
 
-    fn connect_upstream(&self) {
+    /// Makes the upstream device, which [`new`](Self::new) does first; again after it was deleted. Without a provider the
+    /// source's end was deleted with it.
+    pub fn connect_upstream(&self) {
         match &self.upstream {
             Upstream::Cable => {
                 let source = &self.source;
