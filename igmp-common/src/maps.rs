@@ -24,7 +24,7 @@ pub struct FlowKey {
 }
 assert_layout!(FlowKey, 8);
 
-/// Value of `FLOWS`: where packets go, by where they came from (RFC 4605 section 4.1).
+/// Value of `FLOWS`: where packets go, by where they came from (RFC 4605 section 4.2).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct FlowEntry {

@@ -14,23 +14,25 @@ use std::net::Ipv4Addr;
 
 use anyhow::{Context, Result, ensure};
 use aya::maps::{MapData, RingBuf};
-use aya::programs::{TestRun, TestRunOptions};
+use aya::programs::{TestRun, TestRunAttrs, TestRunOptions};
 use igmp_common::Counter;
-use igmp_common::maps::{FlowStats, PORT_UPSTREAM, Port};
+use igmp_common::maps::{
+    FlowStats, PORT_CLOSED, PORT_FILTERS_GROUPS, PORT_UPSTREAM, Port, Refusal,
+};
 use igmp_common::police::Rate;
 use igmp_userspace::fib::routes::Member;
 use igmp_userspace::fib::sources::{self, InterfaceSources};
-use igmp_userspace::fib::{Fib, FlowId};
+use igmp_userspace::fib::{Fib, FlowId, Upstream, groups};
 use igmp_userspace::io::datapath::pool::{Job, Pool};
-use igmp_userspace::io::datapath::{Datapath, Egress, Options};
-use igmp_userspace::proto::{FilterMode, IfIndex};
+use igmp_userspace::io::datapath::{Datapath, Egress, Loaded, Options};
+use igmp_userspace::proto::{FilterMode, GroupFilter, IfIndex};
 
 use datagram::PORT_MAC;
 
 /// The port that test frames come in on.
 pub const PORT: IfIndex = IfIndex(1);
-/// An output that exists everywhere: the loopback device again.
-const OUTPUT: IfIndex = IfIndex(1);
+/// A device that exists everywhere and can be named as an output: the loopback device again.
+pub const LOOPBACK: IfIndex = IfIndex(1);
 const SLOT: u32 = 5;
 
 /// XDP verdicts (`enum xdp_action`).
@@ -60,10 +62,12 @@ pub struct Outcome {
 /// A loaded datapath with one port.
 pub struct World {
     datapath: Datapath,
-    ring: RingBuf<MapData>,
+    events: RingBuf<MapData>,
+    refusals: RingBuf<MapData>,
     fib: Fib,
     pool: Pool,
     runtime: tokio::runtime::Runtime,
+    output: IfIndex,
     egress: Egress,
     port: Port,
 }
@@ -76,18 +80,39 @@ impl World {
 
     /// The same with a port of these addresses and `alt_subnets`.
     pub fn with_sources(addresses: &[&str], alt_subnets: &[&str]) -> Result<Self> {
+        Self::load(LOOPBACK, 1, addresses, alt_subnets)
+    }
+
+    /// The world of [`Self::new`] that sends to another device, whose TTL threshold is this.
+    pub fn sending_to(output: IfIndex, ttl_threshold: u8) -> Result<Self> {
+        Self::load(output, ttl_threshold, &["10.0.0.1/24"], &["0.0.0.0/0"])
+    }
+
+    fn load(
+        output: IfIndex,
+        ttl_threshold: u8,
+        addresses: &[&str],
+        alt_subnets: &[&str],
+    ) -> Result<Self> {
         let options = Options {
             max_flows: 1024,
             kernel_log: false,
         };
-        let (datapath, ring, outer) = Datapath::load(options)?;
+        let Loaded {
+            datapath,
+            events,
+            refusals,
+            sets,
+        } = Datapath::load(options)?;
         let mut world = Self {
             datapath,
-            ring,
+            events,
+            refusals,
             fib: Fib::new(options.max_flows),
-            pool: Pool::start(outer)?,
+            pool: Pool::start(sets)?,
             runtime: tokio::runtime::Builder::new_current_thread().build()?,
-            egress: Egress::load(PORT_MAC)?,
+            output,
+            egress: Egress::load(PORT_MAC, ttl_threshold)?,
             port: Port {
                 igmp_rate: Rate::UNLIMITED,
                 slot: SLOT,
@@ -96,7 +121,6 @@ impl World {
                 reserved: [0; 2],
             },
         };
-        world.fib.set_upstream(Some(IfIndex(1000)));
         world.datapath.put_port(PORT, world.port)?;
         world.accept_sources(addresses, alt_subnets)?;
         let make = world.fib.request_spares();
@@ -113,7 +137,55 @@ impl World {
 
     /// Makes the port a downstream one, or upstream again.
     pub fn set_upstream(&mut self, upstream: bool) -> Result<()> {
-        self.port.flags = if upstream { PORT_UPSTREAM } else { 0 };
+        self.set_flag(PORT_UPSTREAM, upstream)
+    }
+
+    /// Closes the port to data, as where another router is the querier, or opens it again.
+    pub fn set_closed(&mut self, closed: bool) -> Result<()> {
+        self.set_flag(PORT_CLOSED, closed)
+    }
+
+    /// Forwards only groups that `filter` serves from the port.
+    pub fn filter_port(&mut self, filter: &GroupFilter) -> Result<()> {
+        for (prefix, class) in groups::prefixes(&[(PORT, filter)], None) {
+            self.datapath.put_group(prefix, class)?;
+        }
+        self.set_flag(PORT_FILTERS_GROUPS, !filter.is_open())
+    }
+
+    /// Forwards every group from the port again: `filter` goes.
+    pub fn unfilter_port(&mut self, filter: &GroupFilter) -> Result<()> {
+        self.set_flag(PORT_FILTERS_GROUPS, false)?;
+        for prefix in groups::prefixes(&[(PORT, filter)], None).into_keys() {
+            self.datapath.delete_group(prefix)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the output the upstream interface, with this filter and these untracked groups: the port is a downstream one.
+    pub fn send_upstream(&mut self, filter: GroupFilter, untracked: &[&str]) -> Result<()> {
+        self.set_upstream(false)?;
+        let untracked = untracked.iter().map(|text| Ok(text.parse()?));
+        let upstream = Upstream {
+            interface: self.output,
+            filter,
+            untracked: untracked.collect::<Result<_>>()?,
+        };
+        for (prefix, class) in groups::prefixes(&[], Some(&upstream)) {
+            self.datapath.put_group(prefix, class)?;
+        }
+        self.fib.set_upstream(Some(upstream))?;
+        self.write_maps()
+    }
+
+    /// There is no upstream interface any more.
+    pub fn lose_upstream(&mut self) -> Result<()> {
+        self.fib.set_upstream(None)?;
+        self.write_maps()
+    }
+
+    fn set_flag(&mut self, flag: u32, on: bool) -> Result<()> {
+        self.port.flags = (self.port.flags & !flag) | if on { flag } else { 0 };
         Ok(self.datapath.put_port(PORT, self.port)?)
     }
 
@@ -148,23 +220,24 @@ impl World {
     /// Has one output interface want `group` from `sources` (INCLUDE) or from all but them (EXCLUDE).
     pub fn join(&mut self, group: Ipv4Addr, mode: FilterMode, sources: &[Ipv4Addr]) -> Result<()> {
         let member = Member {
-            interface: OUTPUT,
+            interface: self.output,
             mode,
             sources: sources.to_vec(),
         };
         self.fib.update_group(group, &[member])?;
-        while let Some(change) = self.fib.poll_change() {
-            let egress = &self.egress;
-            self.datapath.apply(&change, &|_| egress.fd())?;
-        }
-        Ok(())
+        self.write_maps()
     }
 
     /// Has nobody want `group`.
     pub fn leave(&mut self, group: Ipv4Addr) -> Result<()> {
         self.fib.update_group(group, &[])?;
+        self.write_maps()
+    }
+
+    fn write_maps(&mut self) -> Result<()> {
         while let Some(change) = self.fib.poll_change() {
-            self.datapath.apply(&change, &|_| None)?;
+            let egress = &self.egress;
+            self.datapath.apply(&change, &|_| egress.fd())?;
         }
         Ok(())
     }
@@ -219,8 +292,37 @@ impl World {
         })
     }
 
-    /// The next record of the ring buffer, as the program wrote it.
+    /// Runs the program on `frame` and has the kernel send the copies: each passes its egress program and leaves through
+    /// the device.
+    pub fn run_live(&mut self, frame: &[u8]) -> Result<()> {
+        self.datapath.ingress()?.test_run(TestRunOptions {
+            data_in: Some(frame),
+            attrs: TestRunAttrs::new().xdp_live_frames(1),
+            ..TestRunOptions::default()
+        })?;
+        Ok(())
+    }
+
+    /// Copies that the output's egress program has dropped.
+    pub fn egress_drops(&self) -> Result<u64> {
+        Ok(self.egress.drops()?)
+    }
+
+    /// The next IGMP message on its way to userspace, as the program wrote it.
     pub fn next_record(&mut self) -> Option<Vec<u8>> {
-        self.ring.next().map(|record| record.to_vec())
+        self.events.next().map(|record| record.to_vec())
+    }
+
+    /// The next refused source on its way to userspace.
+    pub fn next_refusal(&mut self) -> Option<Refusal> {
+        let record = self.refusals.next()?;
+        let field = |at: usize| <[u8; 4]>::try_from(&record[at..at + 4]).expect("four bytes");
+        assert_eq!(record.len(), size_of::<Refusal>());
+        Some(Refusal {
+            ifindex: u32::from_ne_bytes(field(0)),
+            counter: u32::from_ne_bytes(field(4)),
+            source: field(8),
+            group: field(12),
+        })
     }
 }

@@ -49,7 +49,7 @@ pub(super) fn recognise(file: Source<'_>) -> Option<Error> {
 fn product(text: &str) -> Option<(Product, usize)> {
     let lines = || {
         let numbered = (1..).zip(text.lines());
-        // `#` begins a comment of igmpproxy and parts the views of VRP, which heads them with `!` too.
+        // `#` begins a comment of igmpproxy's and stands between the views of VRP, whose dumps begin with lines of `!`.
         numbered.filter_map(|(number, line)| {
             let line = line.split('#').next().unwrap_or_default();
             let words: Vec<_> = line.split_whitespace().collect();

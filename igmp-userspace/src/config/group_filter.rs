@@ -28,28 +28,29 @@ impl GroupFilterKeys {
 
     /// The longest prefix decides; of two equal ones, none would.
     fn check_repetitions(&self, file: Source<'_>) -> Result<(), Error> {
-        let of_list = |name, list: &'_ [Spanned<Ipv4Net>]| {
-            let named = list
-                .iter()
-                .map(|entry| (name, entry.span(), *entry.get_ref()));
-            named.collect::<Vec<_>>()
-        };
-        let mut entries = of_list("whitelist", &self.whitelist);
-        entries.extend(of_list("blacklist", &self.blacklist));
-        entries.sort_by_key(|(_, span, _)| span.start);
-        for (index, (list, span, network)) in entries.iter().enumerate() {
+        let lists = [
+            ("whitelist", &self.whitelist),
+            ("blacklist", &self.blacklist),
+        ];
+        let mut entries: Vec<_> = lists
+            .into_iter()
+            .flat_map(|(name, list)| list.iter().map(move |entry| (name, entry)))
+            .collect();
+        entries.sort_by_key(|(_, entry)| entry.span().start);
+        for (index, (list, entry)) in entries.iter().enumerate() {
+            let network = entry.get_ref();
             let mut earlier = entries[..index].iter();
-            let Some((first_list, first, _)) = earlier.find(|(_, _, other)| other == network)
+            let Some((first_list, first)) = earlier.find(|(_, other)| other.get_ref() == network)
             else {
                 continue;
             };
-            let first = file.place(first);
+            let first = file.place(&first.span());
             let what = if list == first_list {
                 format!("{network} is in {list} twice (first at {first})")
             } else {
                 format!("{network} is in {list} and in {first_list} (at {first})")
             };
-            return Err(Problem::new(what, "keep one of the two").at(file.place(span)));
+            return Err(Problem::new(what, "keep one of the two").at(file.place(&entry.span())));
         }
         Ok(())
     }
@@ -72,20 +73,16 @@ impl GroupFilterKeys {
             .blacklist
             .iter()
             .filter(|entry| entry.get_ref().contains(&group));
-        let reason = match matching.max_by_key(|entry| entry.get_ref().prefix_len()) {
-            Some(entry) => {
-                let place = file.place(&entry.span());
-                format!("blacklist has {} (at {place})", entry.get_ref())
-            }
-            // Neither list has it, so there is a whitelist.
-            None => {
-                let place = self
-                    .whitelist
-                    .first()
-                    .map(|entry| file.place(&entry.span()));
-                format!("whitelist has it not (at {})", place.unwrap_or_default())
-            }
-        };
-        Some(reason)
+        if let Some(entry) = matching.max_by_key(|entry| entry.get_ref().prefix_len()) {
+            let place = file.place(&entry.span());
+            return Some(format!(
+                "it is in blacklist {} (at {place})",
+                entry.get_ref()
+            ));
+        }
+        // Neither list has it, so there is a whitelist.
+        let whitelist = self.whitelist.first()?;
+        let place = file.place(&whitelist.span());
+        Some(format!("it is not in whitelist (at {place})"))
     }
 }

@@ -12,6 +12,7 @@ mod error;
 mod foreign;
 mod group_filter;
 mod igmp;
+pub mod import;
 mod interface;
 mod interface_policy;
 mod policy;
@@ -58,7 +59,7 @@ pub const DEFAULT_MULTICAST_FILTER: u32 = 64;
 /// The kernel allocates every flow up front: a typing error must not take gigabytes.
 const MOST_FLOWS: u32 = 1_048_576;
 
-/// No network card filters more addresses than this by itself.
+/// The hash filter of a large network card has so many bits; with more groups it lets everything in.
 const MOST_FILTERED: u32 = 4096;
 
 /// More than 10 Gbit/s of the shortest frames carry.

@@ -284,11 +284,6 @@ fn values_out_of_range_are_refused() {
         ),
         (
             "[datapath]",
-            "multicast_filter = 4_097",
-            "multicast_filter is 4097; write 0 to 4096 (0: always all multicast)",
-        ),
-        (
-            "[datapath]",
             "mode = \"tc\"",
             "this version has no mode \"tc\", only native XDP; write \"auto\" or \"xdp-native\"",
         ),
@@ -634,4 +629,31 @@ fn a_socket_path_fits_into_a_socket_address() {
         refusal_of("[daemon]", &format!("control_socket = \"{}\"", path(108))),
         "f.toml:2: the socket path has 108 bytes; a Unix socket takes at most 107: choose a shorter one"
     );
+}
+
+/// What is commented out in the installed example must be good too, and be the default where it says so.
+#[test]
+fn every_line_of_the_example_is_good() {
+    let example = include_str!("../../../deploy/igmpd.toml");
+    let is_key = |line: &str| {
+        line.starts_with(['[', '{', ']', ' '])
+            || line
+                .split_once(" = ")
+                .is_some_and(|(key, _)| !key.contains(' '))
+    };
+    let uncommented: Vec<_> = example
+        .lines()
+        .map(|line| {
+            line.strip_prefix("# ")
+                .filter(|rest| is_key(rest))
+                .unwrap_or(line)
+        })
+        .collect();
+    let all = parse(&uncommented.join("\n"), "igmpd.toml").unwrap();
+    let plain = parse(example, "igmpd.toml").unwrap();
+    let sections = |config: &Config| {
+        let effective = config.effective();
+        ["daemon", "datapath", "proxy", "policy"].map(|section| effective[section].clone())
+    };
+    assert_eq!(sections(&all), sections(&plain));
 }

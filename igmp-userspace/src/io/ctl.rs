@@ -1,6 +1,7 @@
 //! igmpctl: ask igmpd, show the answer.
 
 mod client;
+mod import;
 mod show;
 #[cfg(test)]
 mod tests;
@@ -10,12 +11,14 @@ use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::str::FromStr;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::api::{Request, Response};
 use crate::config::DEFAULT_CONTROL_SOCKET;
+use crate::config::import::Format;
 
 use super::cli;
 use super::usage::{self, Stop};
@@ -67,6 +70,14 @@ enum Command {
     /// Say whether a configuration file is good; needs no daemon
     CheckConfig {
         /// The TOML file
+        file: PathBuf,
+    },
+    /// Print another product's configuration as TOML; what differs is told on standard error
+    Import {
+        /// Whose configuration it is: igmpproxy, vyos (EdgeOS too) or huawei (VRP)
+        #[arg(value_parser = Format::from_str)]
+        format: Format,
+        /// The file; - is standard input
         file: PathBuf,
     },
     /// Print a completion script for a shell
@@ -166,6 +177,8 @@ enum Failure {
     Stop(Stop),
     /// Nobody to ask, or no answer.
     Ask(client::Error),
+    /// A file that cannot be read.
+    Input(String),
     /// Standard output does not take it.
     Output(io::Error),
 }
@@ -186,6 +199,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(Failure::Output(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(Failure::Output(error)) => fail(&format_args!("cannot write the output: {error}")),
         Err(Failure::Ask(error)) => fail(&error),
+        Err(Failure::Input(message)) => fail(&message),
     }
 }
 
@@ -228,6 +242,7 @@ fn execute(
             )
             .map_err(Failure::Output)
         }
+        Command::Import { format, file } => import::run(format, &file, out, &mut io::stderr()),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "igmpctl", &mut script);

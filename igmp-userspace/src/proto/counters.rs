@@ -72,6 +72,7 @@ counters! {
     WrongDestination, "refused_wrong_destination", "Messages sent to a destination wrong for their type.";
     RouterAlert, "refused_router_alert", "Messages without the Router Alert option, where it is required.";
     UntrackedGroup, "refused_untracked_group", "Reports for a group that is configured not to be tracked.";
+    GroupFilter, "refused_group_filter", "Reports for a group that the interface's whitelist or blacklist leaves out.";
     AnySource, "refused_any_source", "Reports for all sources of a source-specific group, and Leaves of it.";
     GroupPolicy, "refused_group_policy", "Joins for all sources, and sources, that the group policy does not permit.";
     NotQuerier, "refused_not_querier", "Leaves heard while another router is the querier.";

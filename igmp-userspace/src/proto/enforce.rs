@@ -14,11 +14,7 @@ impl Interface {
             return;
         }
         let forwarded = self.forwards();
-        let tracked = self.tracks_hosts();
         self.policy = policy;
-        if self.tracks_hosts() && !tracked {
-            self.hosts_unknown(cx);
-        }
         self.enforce(cx);
         if self.forwards() != forwarded {
             self.forwarding_changed(cx);
@@ -27,12 +23,7 @@ impl Interface {
 
     /// Looks at everything there is with the policies in force now. Idempotent.
     pub(super) fn enforce(&mut self, cx: &mut Context<'_>) {
-        if !self.tracks_hosts() {
-            self.groups
-                .values_mut()
-                .for_each(|group| group.hosts = Hosts::default());
-            self.host_count = 0;
-        }
+        self.enforce_tracking(cx);
         let addresses: Vec<Ipv4Addr> = self.groups.keys().copied().collect();
         for address in addresses {
             self.enforce_on(cx, address);
@@ -40,6 +31,21 @@ impl Interface {
         self.install_statics(cx);
         self.check_limits(cx);
         self.check_querier(cx);
+    }
+
+    fn enforce_tracking(&mut self, cx: &Context<'_>) {
+        let tracked = self.tracks_hosts;
+        let prompt_leave = self.policy.prompt_leave.as_ref();
+        self.tracks_hosts =
+            cx.common.policy.quick_leave || prompt_leave.is_some_and(|leave| leave.tracked);
+        if !self.tracks_hosts {
+            self.groups
+                .values_mut()
+                .for_each(|group| group.hosts = Hosts::default());
+            self.host_count = 0;
+        } else if !tracked {
+            self.hosts_unknown(cx);
+        }
     }
 
     fn enforce_on(&mut self, cx: &mut Context<'_>, address: Ipv4Addr) {
@@ -50,26 +56,30 @@ impl Interface {
             let list = self.policy.group_policy.as_ref();
             list.is_none_or(|list| cx.common.lists.review(list, question).permits())
         };
-        let is_untracked = cx.common.is_untracked(address);
+        let is_refused = self.is_refused(cx, address);
+        let resumes = group.abandoned && !cx.common.policy.quick_leave;
         let is_exclude = group.filter_mode == FilterMode::Exclude;
         let any_source = is_exclude
             && !cx.common.is_source_specific(address)
             && may(Question::any_source(address));
-        if any_source && !is_untracked {
-            return; // a join for any source covers each
-        }
+        let keeps_all = any_source && !is_refused; // a join for any source covers each
         let denied: Vec<Ipv4Addr> = group
             .sources
             .as_slice()
             .iter()
             .map(|record| record.address)
-            .filter(|&source| is_untracked || !may(Question::source(address, source)))
+            .filter(|_| !keeps_all)
+            .filter(|&source| is_refused || !may(Question::source(address, source)))
             .collect();
-        if !is_exclude && denied.is_empty() {
+        let ends_exclude = is_exclude && !keeps_all;
+        if !ends_exclude && denied.is_empty() && !resumes {
             return;
         }
         self.change_group(cx, address, |group, _| {
-            if is_exclude {
+            if resumes {
+                group.abandoned = false;
+            }
+            if ends_exclude {
                 group.end_exclude();
             }
             group
@@ -79,9 +89,14 @@ impl Interface {
         });
     }
 
+    /// A group that no host may join and that is never static here.
+    fn is_refused(&self, cx: &Context<'_>, group: Ipv4Addr) -> bool {
+        cx.common.is_untracked(group) || !self.policy.group_filter.serves(group)
+    }
+
     fn install_statics(&mut self, cx: &mut Context<'_>) {
         let mut listed = Statics::by_group(&self.policy.static_groups);
-        listed.retain(|&group, _| !cx.common.is_untracked(group));
+        listed.retain(|&group, _| !self.is_refused(cx, group));
         let dropped: Vec<Ipv4Addr> = self
             .groups
             .iter()
@@ -98,6 +113,7 @@ impl Interface {
             if group.and_then(|group| group.statics.as_ref()) != statics.as_ref() {
                 self.change_group(cx, address, |group, _| {
                     group.statics = statics;
+                    group.abandoned &= !group.is_static();
                     Vec::new()
                 });
             }

@@ -48,7 +48,8 @@ pub enum EventKind {
         /// The group.
         group: Ipv4Addr,
     },
-    /// A message came from a source that is neither in the interface's subnets nor in `alt_subnets`.
+    /// A message came from a source that is neither in the interface's subnets nor in `alt_subnets`, and would be accepted
+    /// if it were. One for each message: how often that is told is up to who tells it.
     SourceRefused {
         /// Its source.
         source: Ipv4Addr,

@@ -73,7 +73,8 @@ impl Group {
         self.statics.is_some()
     }
 
-    /// True when the last known member has left: its last member procedure runs and nobody has answered yet. Only with
+    /// True when the last known member has left: its last member procedure runs and nobody has answered yet. What is
+    /// forwarded onto the link is not changed by it. A static group never is. Only with
     /// [`Policy::quick_leave`](super::Policy::quick_leave).
     #[must_use]
     pub const fn is_abandoned(&self) -> bool {

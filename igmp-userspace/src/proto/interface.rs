@@ -42,6 +42,8 @@ pub struct Interface {
     pub(super) sources_water: HighWater,
     /// Tracked hosts of all groups together.
     pub(super) host_count: usize,
+    /// For prompt-leave or quick leave; [`enforce`](Self::enforce) says.
+    pub(super) tracks_hosts: bool,
     /// From when on every member that reports is known, where hosts are tracked.
     pub(super) hosts_known_at: Instant,
     /// Holds the reception of a group while it changes: kept, so that a report allocates nothing.
@@ -130,8 +132,9 @@ impl Interface {
         self.is_querier() || self.policy.forward_as_non_querier
     }
 
-    /// The hosts heard of a group, ordered by address; none where hosts are not tracked (`prompt_leave.tracked`). One
-    /// that falls silent is forgotten with the first General Query after a Group Membership Interval.
+    /// The hosts heard of a group, ordered by address; none where hosts are not tracked: it takes
+    /// [`PromptLeave::tracked`](super::PromptLeave::tracked) or [`Policy::quick_leave`](super::Policy::quick_leave).
+    /// One that falls silent is forgotten with the first General Query after a Group Membership Interval.
     pub fn hosts(&self, group: Ipv4Addr) -> impl Iterator<Item = Host> {
         let group = self.groups.get(&group);
         group.into_iter().flat_map(|group| group.hosts.iter())
@@ -166,6 +169,7 @@ impl Interface {
             source_count: 0,
             sources_water: HighWater::default(),
             host_count: 0,
+            tracks_hosts: false,
             hosts_known_at: Instant::START,
             scratch: Vec::new(),
             counters: Counters::default(),
@@ -199,7 +203,7 @@ impl Interface {
         };
         self.counters.count(Counter::received(&received.message));
         if let Err(refusal) = self.admission().judge(&mut cx.common.lists, &received) {
-            return self.counters.count(refusal);
+            return self.refused(cx, &received, refusal);
         }
         let source = received.source;
         match received.message {
@@ -237,6 +241,19 @@ impl Interface {
                     self.record(cx, source, Version::V3, record);
                 }
             }
+        }
+    }
+
+    fn refused(&mut self, cx: &mut Context<'_>, received: &Received, refusal: Counter) {
+        self.counters.count(refusal);
+        // `alt_subnets` lets hosts in, no routers; and what a list refuses it does not.
+        let is_query = matches!(received.message, Repr::Query(_));
+        if refusal == Counter::SourceNotAccepted
+            && !is_query
+            && self.policy.report_sources.is_none()
+        {
+            let source = received.source;
+            cx.event(EventKind::SourceRefused { source });
         }
     }
 

@@ -40,10 +40,7 @@ impl Interface {
         });
         match decision {
             LeaveDecision::Prompt(_) => {
-                self.change_group(cx, group, |state, _| {
-                    state.forget_members();
-                    Vec::new()
-                });
+                self.forget_members(cx, group);
                 false
             }
             LeaveDecision::Query(_) => true,
@@ -121,7 +118,7 @@ impl Interface {
             if cx.now < self.hosts_known_at {
                 return Err(QueryCause::StillLearning);
             }
-            let others = state.hosts.others(host, cx.now - interval);
+            let others = state.hosts.others(host, cx.now, interval);
             if others > 0 {
                 return Err(QueryCause::OtherHosts(others));
             }

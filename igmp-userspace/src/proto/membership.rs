@@ -59,13 +59,14 @@ impl Interface {
         }
         let (now, is_querier) = (cx.now, self.is_querier());
         let spare = self.spare_sources(cx);
-        let tracks_hosts = self.tracks_hosts();
+        let (tracks_hosts, quick_leave) = (self.tracks_hosts, cx.common.policy.quick_leave);
         let has_room = self.host_count < MAX_TRACKED_HOSTS;
         let mut untracked = false;
         let mut ignored = false;
         let mut refused = 0;
         self.change_group(cx, address, |group, params| {
             if interest {
+                group.abandoned = false;
                 group.last_reporter = Some(reporter);
                 group
                     .older_hosts
@@ -85,17 +86,21 @@ impl Interface {
             };
             let sources = within_limits(group, record_type, sources, spare);
             refused = record.sources.len() - sources.len();
+            if group.is_left_by_blocking(record) {
+                group.hosts.left(reporter);
+            }
             let gmi = now + params.group_membership_interval();
             let queries = group.apply(record_type, &sources, gmi);
             // Only the querier asks (section 6.6.2); the others lower their timers when they hear it ask.
-            if is_querier && params.version > Version::V1 {
-                return group.start_queries(
-                    now,
-                    params,
-                    &without_sources_before_v3(params, queries),
-                );
+            if !is_querier || params.version == Version::V1 {
+                return Vec::new();
             }
-            Vec::new()
+            let queries = without_sources_before_v3(params, queries);
+            let queries = group.start_queries(now, params, &queries);
+            if quick_leave && group.is_abandoned_by(now, params, reporter, record) {
+                group.abandoned = true;
+            }
+            queries
         });
         if ignored {
             self.counters.count(Counter::OlderHostPresent);
@@ -113,20 +118,15 @@ impl Interface {
         self.hosts_known_at = cx.now + self.params.group_membership_interval();
     }
 
-    pub(super) fn tracks_hosts(&self) -> bool {
-        let prompt_leave = self.policy.prompt_leave.as_ref();
-        prompt_leave.is_some_and(|prompt_leave| prompt_leave.tracked)
-    }
-
     /// Once a query round: hosts that were switched off never leave.
     pub(super) fn forget_silent_hosts(&mut self, now: Instant) {
         if self.host_count == 0 {
             return;
         }
-        let since = now - self.params.group_membership_interval();
+        let interval = self.params.group_membership_interval();
         self.host_count = 0;
         for group in self.groups.values_mut() {
-            group.hosts.forget_silent(since);
+            group.hosts.forget_silent(now, interval);
             self.host_count += group.hosts.len();
         }
     }
@@ -171,6 +171,7 @@ impl Interface {
         let hosts_before = group.hosts.len();
         let sources_before = group.source_count();
         let mode_before = group.filter_mode();
+        let was_abandoned = group.abandoned;
         self.scratch.clear();
         self.scratch.extend(group.reception().sources());
 
@@ -181,7 +182,8 @@ impl Interface {
             group.forget_members();
         }
         let reception = group.reception();
-        let changed = reception.filter_mode != mode_before
+        let changed = group.abandoned != was_abandoned
+            || reception.filter_mode != mode_before
             || !reception.sources().eq(self.scratch.iter().copied());
         let sources = group.source_count();
         self.host_count = self.host_count - hosts_before + group.hosts.len();

@@ -6,6 +6,7 @@
 
 mod acl;
 mod admission;
+mod clear;
 mod common;
 mod compat;
 mod counters;
@@ -21,6 +22,7 @@ mod params;
 mod policy;
 pub mod proxy;
 mod querier;
+mod quick_leave;
 mod random;
 mod reception;
 mod router;

@@ -66,7 +66,8 @@ pub struct InterfacePolicy {
     pub prompt_leave: Option<PromptLeave>,
     /// Groups (and sources) that hosts may join; a list that is missing or empty denies all. `None` = all.
     pub group_policy: Option<AclRef>,
-    /// Groups that are served here at all (`whitelist`, `blacklist`); on the upstream, those that are joined there.
+    /// Groups that are served here at all (`whitelist`, `blacklist`): no host joins another one, and none is static. On
+    /// the upstream, those that are joined there.
     pub group_filter: GroupFilter,
     /// Hosts whose reports and leaves are accepted, matched as `source`; `None` = the interface's own subnets,
     /// `alt_subnets` and 0.0.0.0.
@@ -79,7 +80,8 @@ pub struct InterfacePolicy {
     pub max_groups: usize,
     /// Sources of all groups together at most.
     pub max_sources: usize,
-    /// Groups that are always members here, from one source or from any.
+    /// Groups that are always members here, from one source or from any. Those that are untracked, or that
+    /// `group_filter` leaves out, are not.
     pub static_groups: Vec<(Ipv4Addr, Option<Ipv4Addr>)>,
     /// Forward here also while another router is the querier (RFC 4605 section 4.2 says not to).
     pub forward_as_non_querier: bool,
@@ -115,6 +117,9 @@ pub struct Policy {
     pub untracked_groups: Vec<Ipv4Net>,
     /// When the last known member of a group leaves, the group counts as abandoned while its last member procedure runs
     /// ([`Group::is_abandoned`](super::Group::is_abandoned)). Hosts are tracked for it. For a proxy: quick leave.
+    ///
+    /// Unlike [`PromptLeave::tracked`] it does not wait until every member can be known: when one that was not known
+    /// answers, the group is wanted again, and a wrong guess costs no more than joining it again.
     pub quick_leave: bool,
     /// Memberships (group and interface) of all interfaces together at most.
     pub max_groups: usize,

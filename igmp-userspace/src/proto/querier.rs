@@ -242,6 +242,16 @@ impl Interface {
         self.querier_changed(cx, before);
     }
 
+    /// The querier starts anew. What was adopted and when who asked is forgotten.
+    pub(super) fn restart_election(&mut self, cx: &mut Context<'_>) {
+        let before = self.querier();
+        self.params = self.configured.clone();
+        self.asking_until = Instant::START;
+        self.role = Role::starting(cx.now, &self.params);
+        self.send_general_query(cx);
+        self.querier_changed(cx, before);
+    }
+
     fn querier_changed(&mut self, cx: &mut Context<'_>, before: Querier) {
         let Querier { address, is_self } = self.querier();
         if (address, is_self) != (before.address, before.is_self) {
@@ -277,6 +287,7 @@ impl Interface {
         for address in groups {
             self.change_group(cx, address, |group, _| {
                 group.postpone(earliest);
+                group.abandoned = false; // whoever answered may not have been heard
                 Vec::new()
             });
         }

@@ -71,7 +71,14 @@ impl Router {
                 self.common.replace_policy(policy);
                 self.each(now, Interface::enforce);
             }
-            Input::Clear { .. } | Input::Restart => {}
+            Input::Clear { interface, group } => {
+                self.each(now, |state, cx| {
+                    if interface.is_none_or(|only| only == cx.interface) {
+                        state.clear(cx, group);
+                    }
+                });
+            }
+            Input::Restart => self.each(now, Interface::restart),
             Input::MessagesLost => self.each(now, Interface::messages_lost),
         }
     }

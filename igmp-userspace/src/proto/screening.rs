@@ -1,4 +1,4 @@
-//! What of a report is let in: groups that are not tracked, source-specific groups, the group policy.
+//! What of a report is let in: groups that are not tracked or not served, source-specific groups, the group policy.
 
 use super::acl::Question;
 use super::interface::{Context, Interface};
@@ -18,6 +18,10 @@ impl Interface {
     ) -> Option<GroupRecord> {
         if cx.common.is_untracked(record.group) {
             self.counters.count(Counter::UntrackedGroup);
+            return None;
+        }
+        if !self.policy.group_filter.serves(record.group) {
+            self.counters.count(Counter::GroupFilter);
             return None;
         }
         let mut record = self.without_any_source(cx, version, record)?;

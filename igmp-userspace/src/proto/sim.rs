@@ -231,7 +231,7 @@ impl Sim {
     }
 
     /// The state of a group in one line: `INCLUDE a@270 b@300`, or `EXCLUDE@270 a@300 !b`: until when, and `!` for a
-    /// source that is blocked. What is static has no time, and the group says so at the end.
+    /// source that is blocked. What is static has no time; that the group is static or abandoned is said at the end.
     pub(super) fn state(&self, group: Ipv4Addr) -> String {
         let Some(group) = self.interface().group(group) else {
             return "none".to_owned();
@@ -253,6 +253,9 @@ impl Sim {
         }
         if group.is_static() {
             text += " static";
+        }
+        if group.is_abandoned() {
+            text += " abandoned";
         }
         text
     }

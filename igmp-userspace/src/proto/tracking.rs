@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use super::{FilterMode, Instant};
 use crate::wire::RecordType;
@@ -24,6 +25,12 @@ pub struct Host {
 struct Entry {
     filter_mode: FilterMode,
     last_heard: Instant,
+}
+
+impl Entry {
+    fn is_heard(&self, now: Instant, interval: Duration) -> bool {
+        now.saturating_since(self.last_heard) < interval
+    }
 }
 
 /// The hosts heard of one group.
@@ -80,19 +87,19 @@ impl Hosts {
         }
     }
 
-    /// How many but `leaving` have been heard since `since`.
-    pub(super) fn others(&self, leaving: Ipv4Addr, since: Instant) -> usize {
+    /// How many but `leaving` have been heard less than `interval` ago.
+    pub(super) fn others(&self, leaving: Ipv4Addr, now: Instant, interval: Duration) -> usize {
         self.0
             .iter()
             .filter(|(host, entry)| {
-                entry.last_heard > since && (**host != leaving || leaving.is_unspecified())
+                entry.is_heard(now, interval) && (**host != leaving || leaving.is_unspecified())
             })
             .count()
     }
 
-    /// Forgets those not heard since `since`.
-    pub(super) fn forget_silent(&mut self, since: Instant) {
-        self.0.retain(|_, entry| entry.last_heard > since);
+    /// Forgets those not heard for `interval`.
+    pub(super) fn forget_silent(&mut self, now: Instant, interval: Duration) {
+        self.0.retain(|_, entry| entry.is_heard(now, interval));
     }
 }
 

@@ -65,6 +65,16 @@ fn a_proxy_that_cannot_be_is_refused() {
 }
 
 #[test]
+fn a_multicast_filter_may_have_no_room_at_all() {
+    let none = format!("[datapath]\nmulticast_filter = 0\n{TWO_INTERFACES}");
+    assert_eq!(parse(&none, "f.toml").unwrap().multicast_filter, 0);
+    assert_eq!(
+        refusal_of("[datapath]", "multicast_filter = 4_097"),
+        "f.toml:2: multicast_filter is 4097; write 0 to 4096 (0: always all multicast)"
+    );
+}
+
+#[test]
 fn hosts_are_tracked_for_quick_leave_only_where_there_is_an_upstream() {
     let quick_leave = |text: &str| parse(text, "f.toml").unwrap().policy.quick_leave;
     assert!(quick_leave(TWO_INTERFACES));
@@ -162,7 +172,7 @@ fn static_groups_are_served() {
         refusal(&static_groups(
             "whitelist = [\"239.0.0.0/8\"]\nstatic_groups = [\n  \"239.1.1.1\",\n  \"225.1.1.1\",\n]"
         )),
-        "f.toml:7: static group 225.1.1.1 is not served here: whitelist has it not (at f.toml:4); leave it out, or let \
+        "f.toml:7: static group 225.1.1.1 is not served here: it is not in whitelist (at f.toml:4); leave it out, or let \
          the lists serve it"
     );
     // The longest prefix refuses it.
@@ -171,7 +181,7 @@ fn static_groups_are_served() {
             "whitelist = [\"232.0.0.0/8\"]\nblacklist = [\n  \"224.0.0.0/4\",\n  \"232.1.0.0/16\",\n]\n\
              static_groups = [{ group = \"232.1.1.1\", source = \"10.0.0.5\" }]"
         )),
-        "f.toml:9: static group 232.1.1.1 is not served here: blacklist has 232.1.0.0/16 (at f.toml:7); leave it out, \
+        "f.toml:9: static group 232.1.1.1 is not served here: it is in blacklist 232.1.0.0/16 (at f.toml:7); leave it out, \
          or let the lists serve it"
     );
     let served = static_groups(

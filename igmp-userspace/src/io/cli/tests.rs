@@ -133,6 +133,17 @@ fn a_reload_reads_the_file_again_under_the_same_flags() {
 }
 
 #[test]
+fn the_file_of_another_product_is_told_how_to_convert() {
+    let (_directory, path) = file("# old\nphyint wan0 upstream\nphyint lan0 downstream\n");
+    let expected = format!(
+        "igmpd: {path}:2: this is the configuration of igmpproxy; convert it: igmpctl import igmpproxy {path} > \
+         /etc/igmpd/igmpd.toml"
+    );
+    assert_mistake(&format!("igmpd --config {path}"), &expected);
+    assert_mistake(&format!("igmpd --config {path} --check"), &expected);
+}
+
+#[test]
 fn a_file_that_cannot_be_read() {
     assert_mistake(
         "igmpd --config /nonexistent/igmpd.toml",

@@ -1,5 +1,5 @@
 use super::super::sim::{G, LAN, Sim, Time as _, changed, query};
-use super::super::{Counter, Input, InterfaceParams, InterfacePolicy};
+use super::super::{AclRef, Counter, Input, InterfaceParams, InterfacePolicy};
 use crate::wire::{Error, RecordType, Version};
 
 const HOST: &str = "10.0.0.7";
@@ -208,4 +208,31 @@ fn each_type_has_its_counter() {
     ] {
         assert_eq!(sim.counter(counter), 1, "{}", counter.name());
     }
+}
+
+#[test]
+fn hosts_that_alt_subnets_would_let_in_are_told_each_time() {
+    let mut sim = v3();
+    sim.host("10.0.1.7").report_v2(G);
+    sim.host("10.0.1.7").leave(G);
+    sim.host("10.0.1.8")
+        .report_v3(RecordType::ChangeToExclude, G, &[]);
+    sim.expects_events([
+        "0s 10.0.1.7 refused",
+        "0s 10.0.1.7 refused",
+        "0s 10.0.1.8 refused",
+    ]);
+    assert_eq!(sim.counter(Counter::SourceNotAccepted), 3);
+    // Routers have to be on our own subnets, and a message for another reason refused stays refused.
+    sim.host("10.0.1.1").general_query(Version::V3);
+    sim.host("10.0.0.2").report_v2(G);
+    sim.expects_events::<&str>([]);
+    // What an access list refuses no `alt_subnets` lets in.
+    sim.interface_policy(InterfacePolicy {
+        report_sources: Some(AclRef::Number(3000)),
+        ..InterfacePolicy::default()
+    });
+    sim.host("10.0.1.7").report_v2(G);
+    sim.expects_events::<&str>([]);
+    assert_eq!(sim.counter(Counter::SourceNotAccepted), 5);
 }

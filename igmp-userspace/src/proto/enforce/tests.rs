@@ -1,7 +1,8 @@
 use super::super::acl::tests::{acl, acl_ref};
 use super::super::sim::{A, B, C, G, LAN, Sim, Time as _, changed, general_query, group_query};
 use super::super::{
-    Counter, Event, IfIndex, Input, Instant, InterfaceParams, Output, Policy, PromptLeave,
+    Counter, Event, GroupFilter, IfIndex, Input, Instant, InterfaceParams, Output, Policy,
+    PromptLeave,
 };
 use super::*;
 use crate::wire::RecordType::{AllowNewSources, ChangeToExclude, ChangeToInclude};
@@ -365,4 +366,51 @@ fn a_static_group_that_is_untracked_is_not_installed() {
     });
     sim.expects([changed("1s", G)]);
     assert_eq!(sim.state(G), "none");
+}
+
+/// G is not served, and H is.
+fn without_g() -> InterfacePolicy {
+    InterfacePolicy {
+        group_filter: GroupFilter {
+            whitelist: vec!["239.0.0.0/8".parse().unwrap()],
+            blacklist: vec!["239.1.1.1/32".parse().unwrap()],
+        },
+        ..InterfacePolicy::default()
+    }
+}
+
+#[test]
+fn nobody_joins_a_group_that_is_not_served() {
+    let mut sim = Sim::with_policy(without_g());
+    sim.host(HOST).report_v2(G);
+    sim.host(HOST).report_v3(AllowNewSources, G, &[A]);
+    sim.host(HOST).report_v3(AllowNewSources, SSM, &[A]); // in no list, and there is a whitelist
+    sim.host(HOST).leave(G);
+    sim.expects_nothing();
+    assert_eq!(sim.counter(Counter::GroupFilter), 3);
+    sim.host(HOST).report_v2(H);
+    sim.expects([changed("0s", H)]);
+}
+
+#[test]
+fn groups_that_are_not_served_any_more_go_at_once_static_ones_too() {
+    let statics = vec![(G, None), (H, None)];
+    let mut sim = Sim::with_policy(InterfacePolicy {
+        static_groups: statics.clone(),
+        ..InterfacePolicy::default()
+    });
+    sim.host(HOST).report_v2(G);
+    sim.host(HOST).report_v3(AllowNewSources, SSM, &[A]);
+    sim.forget();
+    sim.interface_policy(InterfacePolicy {
+        static_groups: statics.clone(),
+        ..without_g()
+    });
+    sim.expects([changed("0s", SSM), changed("0s", G)]);
+    sim.expects_events(["0s nobody left in 232.1.1.1", "0s nobody left in 239.1.1.1"]);
+    assert_eq!(sim.interface().group_count(), 1);
+    assert_eq!(sim.state(H), "EXCLUDE static");
+    // Served again, what is static is there at once, and hosts when they report.
+    sim.interface_policy(with_static(&statics));
+    sim.expects([changed("0s", G)]);
 }

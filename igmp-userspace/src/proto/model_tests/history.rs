@@ -12,18 +12,32 @@ use crate::wire::{GroupRecord, Query, Version};
 
 pub(super) const GROUPS: [Ipv4Addr; 2] = [G, Ipv4Addr::new(239, 1, 1, 2)];
 pub(super) const SOURCES: [Ipv4Addr; 4] = [A, B, C, D];
+/// The last has no address yet, and may be several.
+const HOSTS: [Ipv4Addr; 3] = [
+    Ipv4Addr::new(10, 0, 0, 7),
+    Ipv4Addr::new(10, 0, 0, 8),
+    Ipv4Addr::UNSPECIFIED,
+];
 
 /// What happens next.
 #[derive(Clone, Debug)]
 pub(super) enum Step {
     Wait { seconds: u32 },
+    Host { from: Ipv4Addr, says: Says },
+    Query { from: Ipv4Addr, query: Query },
+    MessagesLost,
+    Rules(Rules),
+    Clear { group: Option<Ipv4Addr> },
+    Restart,
+}
+
+/// What a host sends.
+#[derive(Clone, Debug)]
+pub(super) enum Says {
     ReportV1(Ipv4Addr),
     ReportV2(Ipv4Addr),
     Leave(Ipv4Addr),
     Record(GroupRecord),
-    Query { from: Ipv4Addr, query: Query },
-    MessagesLost,
-    Rules(Rules),
 }
 
 /// What the operator allows, in the terms of the reference.
@@ -43,6 +57,9 @@ pub(super) struct Rules {
     pub(super) max_groups: usize,
     pub(super) max_sources: usize,
     pub(super) static_group: Option<(Ipv4Addr, Option<Ipv4Addr>)>,
+    /// A group that is not served.
+    pub(super) refused_group: Option<Ipv4Addr>,
+    pub(super) quick_leave: bool,
 }
 
 impl Rules {
@@ -57,6 +74,8 @@ impl Rules {
         max_groups: 10,
         max_sources: 100,
         static_group: None,
+        refused_group: None,
+        quick_leave: false,
     };
 
     /// Each rule is there now and then.
@@ -84,6 +103,10 @@ impl Rules {
             let source = random.once_in(2).then(|| random.pick(&SOURCES));
             rules.static_group = Some((random.pick(&GROUPS), source));
         }
+        if random.once_in(6) {
+            rules.refused_group = Some(random.pick(&GROUPS));
+        }
+        rules.quick_leave = random.once_in(2);
         rules
     }
 }
@@ -103,17 +126,34 @@ pub(super) fn history(random: &mut Random) -> Vec<Step> {
 
 fn step(random: &mut Random, has_rules: bool) -> Step {
     let group = random.pick(&GROUPS);
-    match random.below(24) {
+    match random.below(26) {
         0..=2 => Step::Wait {
             seconds: random.below(4),
         },
         3..=4 => Step::Wait {
             seconds: random.below(40),
         },
-        5 => Step::ReportV1(group),
-        6..=7 => Step::ReportV2(group),
-        8..=10 => Step::Leave(group),
-        11..=19 => Step::Record(GroupRecord {
+        5..=19 => Step::Host {
+            from: random.pick(&HOSTS),
+            says: says(random, group),
+        },
+        20..=21 => general_query(random),
+        22 => specific_query(random, group),
+        23 => Step::Clear {
+            group: random.once_in(2).then_some(group),
+        },
+        24 if random.once_in(2) => Step::Restart,
+        _ if has_rules && random.once_in(2) => Step::Rules(Rules::random(random)),
+        _ => Step::MessagesLost,
+    }
+}
+
+fn says(random: &mut Random, group: Ipv4Addr) -> Says {
+    match random.below(15) {
+        0 => Says::ReportV1(group),
+        1..=2 => Says::ReportV2(group),
+        3..=5 => Says::Leave(group),
+        _ => Says::Record(GroupRecord {
             record_type: random.pick(&[
                 ModeIsInclude,
                 ModeIsExclude,
@@ -125,10 +165,6 @@ fn step(random: &mut Random, has_rules: bool) -> Step {
             group,
             sources: random.some(&SOURCES),
         }),
-        20..=21 => general_query(random),
-        22 => specific_query(random, group),
-        _ if has_rules && random.once_in(2) => Step::Rules(Rules::random(random)),
-        _ => Step::MessagesLost,
     }
 }
 

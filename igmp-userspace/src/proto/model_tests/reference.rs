@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use super::history::{GROUPS, Rules, Step};
+use super::history::{GROUPS, Rules, Says, Step};
 use super::reference_group::{LMQC, LMQT, ReferenceGroup, Set};
 use crate::wire::RecordType::{
     AllowNewSources, BlockOldSources, ChangeToExclude, ChangeToInclude, ModeIsExclude,
@@ -57,14 +57,25 @@ impl Reference {
         self.other_querier_present == 0
     }
 
+    /// The static group, unless it is not served.
+    fn static_group(&self) -> Option<(Ipv4Addr, Option<Ipv4Addr>)> {
+        let served = |(group, _): &(Ipv4Addr, _)| self.rules.refused_group != Some(*group);
+        self.rules.static_group.filter(served)
+    }
+
     pub(super) fn is_static(&self, group: Ipv4Addr) -> bool {
-        self.rules.static_group.is_some_and(|(own, _)| own == group)
+        self.static_group().is_some_and(|(own, _)| own == group)
+    }
+
+    /// What a change of has to be told.
+    pub(super) fn told(&self, group: Ipv4Addr) -> (bool, (bool, Vec<Ipv4Addr>)) {
+        (self.groups[&group].abandoned, self.reception(group))
     }
 
     /// What is forwarded of a group: what hosts asked for, and what is static.
     pub(super) fn reception(&self, group: Ipv4Addr) -> (bool, Vec<Ipv4Addr>) {
         let (exclude, mut sources) = self.groups[&group].reception();
-        match self.rules.static_group.filter(|(own, _)| *own == group) {
+        match self.static_group().filter(|(own, _)| *own == group) {
             None => {}
             Some((_, None)) => return (true, vec![]),
             Some((_, Some(source))) => {
@@ -81,23 +92,43 @@ impl Reference {
     pub(super) fn take(&mut self, step: &Step) {
         match step {
             Step::Wait { seconds } => (0..*seconds).for_each(|_| self.second_passes()),
-            Step::ReportV1(group) => self.message(Version::V1, ModeIsExclude, *group, &[]),
-            Step::ReportV2(group) => self.message(Version::V2, ModeIsExclude, *group, &[]),
-            Step::Leave(group) => self.message(Version::V2, ChangeToInclude, *group, &[]),
-            Step::Record(GroupRecord {
-                record_type,
-                group,
-                sources,
-            }) => self.message(Version::V3, *record_type, *group, sources),
+            Step::Host { from, says } => self.host(*from, says),
             Step::Query { from, query } if query.group.is_unspecified() => {
                 self.general_query(*from, query);
             }
             Step::Query { query, .. } => self.specific_query(query),
             Step::MessagesLost => {}
+            Step::Clear { group } => {
+                for address in GROUPS {
+                    if group.is_none_or(|only| only == address) {
+                        self.groups.insert(address, ReferenceGroup::default());
+                    }
+                }
+            }
+            Step::Restart => {
+                let rules = self.rules.clone();
+                *self = Self {
+                    rules,
+                    ..Self::new()
+                };
+            }
             Step::Rules(rules) => {
                 self.rules = rules.clone();
                 self.enforce();
             }
+        }
+    }
+
+    fn host(&mut self, host: Ipv4Addr, says: &Says) {
+        match says {
+            Says::ReportV1(group) => self.message(host, Version::V1, ModeIsExclude, *group, &[]),
+            Says::ReportV2(group) => self.message(host, Version::V2, ModeIsExclude, *group, &[]),
+            Says::Leave(group) => self.message(host, Version::V2, ChangeToInclude, *group, &[]),
+            Says::Record(GroupRecord {
+                record_type,
+                group,
+                sources,
+            }) => self.message(host, Version::V3, *record_type, *group, sources),
         }
     }
 
@@ -122,16 +153,21 @@ impl Reference {
 
     fn message(
         &mut self,
+        host: Ipv4Addr,
         version: Version,
         record_type: RecordType,
         address: Ipv4Addr,
         list: &[Ipv4Addr],
     ) {
+        if self.rules.refused_group == Some(address) {
+            return;
+        }
         let is_source_specific = self.rules.source_specific && address == GROUPS[1];
         let is_mapped =
             is_source_specific && version < Version::V3 && !self.rules.mapped.is_empty();
-        let group = &self.groups[&address];
         if record_type == ChangeToInclude && list.is_empty() {
+            self.groups.get_mut(&address).unwrap().forget_host(host);
+            let group = &self.groups[&address];
             if !self.is_querier()
                 || group.is_empty()
                 || group.mode() == Version::V1
@@ -151,26 +187,19 @@ impl Reference {
         let any_source = matches!(record_type, ModeIsExclude | ChangeToExclude);
         if any_source && is_mapped {
             let mapped = self.rules.mapped.clone();
-            return self.record(
-                version,
-                ModeIsInclude,
-                address,
-                mapped.into_iter().collect(),
-            );
+            let mapped = mapped.into_iter().collect();
+            return self.record(host, version, ModeIsInclude, address, mapped);
         }
         if any_source && is_source_specific {
             return;
         }
-        self.record(
-            version,
-            record_type,
-            address,
-            list.iter().copied().collect(),
-        );
+        let list = list.iter().copied().collect();
+        self.record(host, version, record_type, address, list);
     }
 
     fn record(
         &mut self,
+        host: Ipv4Addr,
         version: Version,
         record_type: RecordType,
         address: Ipv4Addr,
@@ -200,13 +229,20 @@ impl Reference {
                 return;
             }
         }
-        let statics = usize::from(matches!(self.rules.static_group, Some((_, Some(_)))));
+        let statics = usize::from(matches!(self.static_group(), Some((_, Some(_)))));
         let held: usize = self.groups.values().map(|group| group.sources.len()).sum();
         let spare = self.rules.max_sources.saturating_sub(held + statics);
         let interval = self.robustness * self.query_interval;
         let is_querier = self.is_querier();
+        let is_abandoned_for_leaves =
+            self.rules.quick_leave && is_querier && !self.is_static(address);
+        let tracks_hosts = self.rules.quick_leave;
         let group = self.groups.get_mut(&address).unwrap();
         if wants {
+            group.abandoned = false;
+            if tracks_hosts {
+                group.heard_ago.insert(host, 0);
+            }
             let older_host_present = interval + QUERY_RESPONSE_INTERVAL;
             match version {
                 Version::V1 => group.v1_host_present = older_host_present,
@@ -215,14 +251,37 @@ impl Reference {
             }
         }
         let gmi = interval + 2 * QUERY_RESPONSE_INTERVAL;
+        // A host of sources leaves by blocking them, and when those are all there are, it surely has.
+        let blocks =
+            record_type == BlockOldSources && !group.exclude && group.mode() == Version::V3;
+        let is_about_it = group.sources.keys().any(|source| list.contains(source));
+        if blocks && group.sources.keys().all(|source| list.contains(source)) {
+            group.forget_host(host);
+        }
+        let leaves = blocks && is_about_it || record_type == ChangeToInclude && list.is_empty();
         if group.record(record_type, &list, gmi, is_querier, spare) {
             self.asking = LMQT;
+        }
+        if is_abandoned_for_leaves
+            && leaves
+            && group.ends_within(LMQT)
+            && group.others(host, gmi) == 0
+        {
+            group.abandoned = true;
         }
     }
 
     /// A policy applies at once to what is there.
     fn enforce(&mut self) {
+        let static_group = self.static_group().map(|(group, _)| group);
         for (address, group) in &mut self.groups {
+            if self.rules.refused_group == Some(*address) {
+                *group = ReferenceGroup::default();
+            }
+            if !self.rules.quick_leave {
+                group.heard_ago.clear();
+            }
+            group.abandoned &= self.rules.quick_leave && static_group != Some(*address);
             let is_source_specific = self.rules.source_specific && *address == GROUPS[1];
             if group.exclude && (is_source_specific || !self.rules.any_source) {
                 group.group_timer = 0;
@@ -269,6 +328,12 @@ impl Reference {
                 takes_over_in: waits,
             });
         } else {
+            if !self.is_querier() {
+                // Hosts have been asked: who is silent is forgotten.
+                let gmi = self.robustness * self.query_interval + 2 * QUERY_RESPONSE_INTERVAL;
+                let groups = self.groups.values_mut();
+                groups.for_each(|group| group.heard_ago.retain(|_, ago| *ago < gmi));
+            }
             self.yield_to(query, 0);
         }
     }

@@ -26,6 +26,10 @@ pub(super) struct ReferenceGroup {
     pub(super) v2_host_present: u32,
     /// The group timer is where a Group-Specific Query lowered it to.
     pub(super) checking: bool,
+    /// The last known member has left.
+    pub(super) abandoned: bool,
+    /// How long ago each host was last heard to be a member.
+    pub(super) heard_ago: BTreeMap<Ipv4Addr, u32>,
 }
 
 /// The right half of a table row.
@@ -67,7 +71,29 @@ impl ReferenceGroup {
         !self.exclude && self.sources.is_empty()
     }
 
+    /// Of hosts without an address one leaves, and nobody knows which.
+    pub(super) fn forget_host(&mut self, host: Ipv4Addr) {
+        if !host.is_unspecified() {
+            self.heard_ago.remove(&host);
+        }
+    }
+
+    /// Other members than `host` that were heard less than `gmi` ago.
+    pub(super) fn others(&self, host: Ipv4Addr, gmi: u32) -> usize {
+        let others = self
+            .heard_ago
+            .iter()
+            .filter(|(other, ago)| **ago < gmi && (**other != host || host.is_unspecified()));
+        others.count()
+    }
+
+    pub(super) fn ends_within(&self, time: u32) -> bool {
+        let mut timers = self.sources.values().chain([&self.group_timer]);
+        timers.all(|timer| *timer <= time)
+    }
+
     pub(super) fn second_passes(&mut self) {
+        self.heard_ago.values_mut().for_each(|ago| *ago += 1);
         let timers = [
             &mut self.group_timer,
             &mut self.v1_host_present,

@@ -81,6 +81,7 @@ fn where_queries_are_sent() {
     for (group, destination) in [
         (GENERAL, GENERAL),
         (GENERAL, ALL_ROUTERS),
+        (GENERAL, G),
         (GENERAL, [10, 0, 0, 9].into()),
         (G, another),
         (G, [10, 0, 0, 9].into()),

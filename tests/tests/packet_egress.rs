@@ -1,0 +1,77 @@
+//! The egress program, on frames that really leave through a device: what each copy looks like, and the TTL threshold.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use igmp_tests::capture::Capture;
+use igmp_tests::fixtures::World;
+use igmp_tests::fixtures::datagram::{Datagram, PORT_MAC};
+use igmp_tests::frame::Frame;
+use igmp_tests::netns::Namespace;
+use igmp_userspace::proto::{FilterMode, IfIndex};
+
+const G: Ipv4Addr = Ipv4Addr::new(239, 1, 1, 1);
+const SOON: Duration = Duration::from_secs(5);
+
+/// Sends a packet of each TTL out of a device with this threshold; returns the frames that came out at the far end, and
+/// how many copies were counted as dropped. The last packet has to come out.
+fn copies(ttl_threshold: u8, ttls: &[u8]) -> (Vec<Vec<u8>>, u64) {
+    let namespace = Namespace::new("egress");
+    namespace.ip("link add lan0 type veth peer name far\nlink set lan0 up\nlink set far up\n");
+    namespace.behave_like_hardware("lan0");
+    namespace.behave_like_hardware("far");
+    let capture = Capture::start(&namespace, "far");
+    let output = IfIndex(namespace.interface_index("lan0"));
+    let drops = namespace.enter(|| {
+        let mut world = World::sending_to(output, ttl_threshold).unwrap();
+        world.join(G, FilterMode::Exclude, &[]).unwrap();
+        for ttl in ttls {
+            world.run_live(&datagram(*ttl).frame()).unwrap();
+        }
+        world.egress_drops().unwrap()
+    });
+    let last = copy(*ttls.last().unwrap());
+    let is_last = |frame: &Frame| frame.bytes == last;
+    capture.all().wait_for("the last copy", SOON, is_last);
+    let is_copy = |frame: &Frame| {
+        let packet = frame.packet.as_ref();
+        packet.is_some_and(|packet| packet.destination == G)
+    };
+    let frames = capture.all().frames(is_copy);
+    (frames.into_iter().map(|frame| frame.bytes).collect(), drops)
+}
+
+fn datagram(ttl: u8) -> Datagram {
+    Datagram {
+        ttl,
+        ..Datagram::to(G)
+    }
+}
+
+/// What a router sends for it: the port's address for a source, TTL one lower (RFC 1812 section 5.3.1).
+fn copy(ttl: u8) -> Vec<u8> {
+    let mut frame = datagram(ttl).forwarded();
+    frame[6..12].copy_from_slice(&PORT_MAC);
+    frame
+}
+
+#[test]
+fn copies_carry_the_ports_address_and_all_leave_without_a_threshold() {
+    let ttls = [2, 9, 255];
+    let (frames, drops) = copies(1, &ttls);
+    assert_eq!(frames, ttls.map(copy));
+    assert_eq!(drops, 0);
+}
+
+#[test]
+fn a_copy_leaves_only_if_its_ttl_was_above_the_threshold() {
+    for threshold in [2, 16, 254] {
+        // The kernel's router: `ip_hdr(skb)->ttl > vif threshold`, TTL as received (ipmr_queue_xmit's caller).
+        let ttls = [2, 3, 15, 16, 17, 254, 255];
+        let above: Vec<u8> = ttls.into_iter().filter(|ttl| *ttl > threshold).collect();
+        let (frames, drops) = copies(threshold, &ttls);
+        let expected: Vec<_> = above.iter().map(|ttl| copy(*ttl)).collect();
+        assert_eq!(frames, expected, "threshold {threshold}");
+        assert_eq!(drops, (ttls.len() - above.len()) as u64);
+    }
+}
