@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -17,7 +19,7 @@ pub struct BridgeQuerier {
 }
 
 impl BridgeQuerier {
-    /// Turns both on in a [`Provider::Switch`](crate::topology::Provider::Switch).
+    /// Turns both on in a [`Provider::Switch`](crate::topology::Provider::Switch) and returns when it no longer floods.
     pub fn start(switch: &Namespace, igmp_version: u8) -> Self {
         // The kernel takes hundredths of a second.
         let interval = QUERY_INTERVAL.as_millis() / 10;
@@ -30,6 +32,8 @@ impl BridgeQuerier {
              mcast_last_member_count 2 mcast_startup_query_interval 100 mcast_startup_query_count 2 \
              mcast_query_use_ifaddr 1 mcast_querier 1"
         ));
+        // Until members have had time to answer its first query, the kernel floods; nothing shows when that ends.
+        thread::sleep(QUERY_RESPONSE_INTERVAL + Duration::from_millis(100));
         Self {
             switch: switch.name().to_owned(),
         }

@@ -56,7 +56,7 @@ impl Kind {
         }
     }
 
-    /// Starts it in such a topology; it has sent its first General Query or is about to.
+    /// Starts it in such a topology and returns when it forwards what is asked for only.
     pub fn start(self, topology: &Topology, igmp_version: u8) -> Box<dyn Querier> {
         match self {
             Self::Frr => Box::new(Frr::start(topology.provider(), igmp_version)),
