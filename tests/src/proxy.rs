@@ -29,7 +29,10 @@ pub const SOON: Duration = Duration::from_secs(5);
 pub fn joined_upstream(daemon: &Daemon, group: Ipv4Addr) -> Option<Value> {
     let joined = daemon.ctl(&["show", "upstream"]);
     let group = group.to_string();
-    rows(&joined).iter().find(|row| row["group"] == group).cloned()
+    rows(&joined)
+        .iter()
+        .find(|row| row["group"] == group)
+        .cloned()
 }
 
 /// Waits until the upstream interface has this state.
@@ -56,7 +59,9 @@ pub fn counter(daemon: &Daemon, name: &str) -> u64 {
         .iter()
         .filter(|row| row["name"] == name)
         .map(|row| row["value"].as_u64().expect("a count"));
-    values.reduce(|sum, value| sum + value).unwrap_or_else(|| panic!("no counter {name}"))
+    values
+        .reduce(|sum, value| sum + value)
+        .unwrap_or_else(|| panic!("no counter {name}"))
 }
 
 /// The longest time between two datagrams.

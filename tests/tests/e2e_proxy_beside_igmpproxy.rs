@@ -40,8 +40,12 @@ impl<T> Path<T> {
     fn change_to(&mut self, channel: Ipv4Addr) -> Duration {
         let viewer = &self.topology.receivers[0];
         let wire = viewer.capture();
-        let stream = StreamSpec::to(channel).every(PACE).start(&self.topology.source);
-        wait_until("the channel to run", SOON, || (stream.sent() > 2).then_some(()));
+        let stream = StreamSpec::to(channel)
+            .every(PACE)
+            .start(&self.topology.source);
+        wait_until("the channel to run", SOON, || {
+            (stream.sent() > 2).then_some(())
+        });
         if let Some(watched) = self.viewer.take() {
             watched.leave();
         }
@@ -49,8 +53,13 @@ impl<T> Path<T> {
         let report = wire.all().wait_for("the report", SOON, |frame| {
             frame.sent_igmp(|igmp| igmp.joins(channel))
         });
-        let first = wire.all().wait_for("the channel", SOON, |frame| frame.is_copy_for(channel));
-        first.at.duration_since(report.at).expect("nothing comes before it is asked for")
+        let first = wire
+            .all()
+            .wait_for("the channel", SOON, |frame| frame.is_copy_for(channel));
+        first
+            .at
+            .duration_since(report.at)
+            .expect("nothing comes before it is asked for")
     }
 }
 

@@ -41,7 +41,9 @@ fn restart_forgets_all_leaves_upstream_and_learns_again() {
     let _stream = StreamSpec::to(GROUP).start(&topology.source);
     let subscriptions = [member.join(GROUP), other.join(OTHER_GROUP)];
     subscriptions[0].wait_for_arrival(SOON);
-    wait_until("the other group", SOON, || joined_upstream(&daemon, OTHER_GROUP));
+    wait_until("the other group", SOON, || {
+        joined_upstream(&daemon, OTHER_GROUP)
+    });
     let forwarded = daemon.counter_on(UPSTREAM, "forwarded");
     assert!(forwarded > 0);
 
@@ -68,10 +70,10 @@ fn restart_forgets_all_leaves_upstream_and_learns_again() {
 
 #[test]
 fn clear_groups_forgets_what_it_names_and_nothing_else() {
-    let topology = Topology::new(&[Lan::host(), Lan::host()]);
+    let topology = Topology::new(&[Lan::host(), Lan::hosts(2)]);
     let daemon = Daemon::start(&topology.gateway, &topology.config(IGMP));
-    let [first, second] = &topology.receivers[..] else {
-        panic!("two receivers")
+    let [first, second, _] = &topology.receivers[..] else {
+        panic!("three receivers")
     };
     let streams = [GROUP, OTHER_GROUP].map(|group| StreamSpec::to(group).start(&topology.source));
     let cleared = first.join(GROUP);
@@ -95,7 +97,10 @@ fn clear_groups_forgets_what_it_names_and_nothing_else() {
         (uptime_ms(&daemon, "lan0", GROUP)? < 1_500).then_some(())
     });
     for (interface, group) in &all[1..] {
-        assert!(older_than(interface, *group).is_some(), "{interface} {group}");
+        assert!(
+            older_than(interface, *group).is_some(),
+            "{interface} {group}"
+        );
     }
     cleared.arrivals();
     cleared.wait_for_arrival(SOON);
@@ -103,9 +108,10 @@ fn clear_groups_forgets_what_it_names_and_nothing_else() {
         assert_gapless(&subscription.arrivals_until(stream.sent(), SOON));
     }
     // lan1 wanted it all the time.
-    link.all().assert_none("a leave upstream", A_WHILE, |frame| {
-        frame.received_igmp(|igmp| igmp.leaves(GROUP))
-    });
+    link.all()
+        .assert_none("a leave upstream", A_WHILE, |frame| {
+            frame.received_igmp(|igmp| igmp.leaves(GROUP))
+        });
 
     // A host that has gone without a word is what this is for.
     second.set_link(false);
@@ -140,8 +146,13 @@ fn a_disabled_proxy_does_nothing_until_it_is_enabled() {
     let upstream = link.from_now();
     reload(&daemon, &disabled);
     wait_for_upstream_leave(upstream, GROUP);
-    wire.all().wait_for_last("the stream", SOON, A_WHILE, |frame| frame.is_copy_for(GROUP));
-    wait_until("programs to be detached", SOON, || (programs() == 0).then_some(()));
+    wire.all()
+        .wait_for_last("the stream", SOON, A_WHILE, |frame| {
+            frame.is_copy_for(GROUP)
+        });
+    wait_until("programs to be detached", SOON, || {
+        (programs() == 0).then_some(())
+    });
     assert!(rows(&daemon.ctl(&["show", "flows"])).is_empty());
     assert_eq!(joined_upstream(&daemon, GROUP), None);
     // A host that reports now is not heard.
@@ -166,4 +177,19 @@ fn a_disabled_proxy_does_nothing_until_it_is_enabled() {
     subscription.arrivals();
     subscription.wait_for_arrival(SOON);
     assert_eq!(daemon.interface(UPSTREAM)["role"], "upstream");
+}
+
+#[test]
+fn an_igmpd_that_ends_says_so_upstream() {
+    let topology = Topology::new(&[Lan::host()]);
+    let daemon = Daemon::start(&topology.gateway, &topology.config(IGMP));
+    let link = topology.source.capture();
+    let _subscriptions = [GROUP, OTHER_GROUP].map(|group| topology.receivers[0].join(group));
+    for group in [GROUP, OTHER_GROUP] {
+        wait_for_upstream_join(link.all(), group);
+    }
+    assert!(daemon.stop().success());
+    for group in [GROUP, OTHER_GROUP] {
+        wait_for_upstream_leave(link.all(), group);
+    }
 }

@@ -25,7 +25,9 @@ fn is_copy(frame: &Frame) -> bool {
 /// Copies go on coming from now on.
 fn assert_flows(wire: &Capture, what: &str) {
     let after = wire.from_now();
-    wait_until(what, SOON, || (after.frames(is_copy).len() > 50).then_some(()));
+    wait_until(what, SOON, || {
+        (after.frames(is_copy).len() > 50).then_some(())
+    });
 }
 
 fn assert_still(wire: &Capture, what: &str) {
@@ -49,7 +51,10 @@ fn a_stream_from_a_lan_goes_upstream_and_to_members_elsewhere_and_never_back() {
         daemon.group("lan1", GROUP).map(drop)
     });
     let stream = StreamSpec::to(GROUP).start(sender);
-    for (wire, what) in [(&provider_wire, "copies upstream"), (&member_wire, "copies on lan1")] {
+    for (wire, what) in [
+        (&provider_wire, "copies upstream"),
+        (&member_wire, "copies on lan1"),
+    ] {
         assert_flows(wire, what);
         let copy = wire.all().wait_for(what, SOON, is_copy);
         let packet = copy.packet.expect("a copy is IPv4");
@@ -63,8 +68,12 @@ fn a_stream_from_a_lan_goes_upstream_and_to_members_elsewhere_and_never_back() {
         assert_gapless(&arrivals);
     }
     assert_eq!(provider_wire.all().frames(is_copy).len() as u64, sent);
-    sender_wire.all().assert_none("a copy back", A_WHILE, is_copy);
-    stranger_wire.all().assert_none("a copy unasked for", Duration::ZERO, is_copy);
+    sender_wire
+        .all()
+        .assert_none("a copy back", A_WHILE, is_copy);
+    stranger_wire
+        .all()
+        .assert_none("a copy unasked for", Duration::ZERO, is_copy);
 }
 
 #[test]
@@ -84,21 +93,26 @@ fn a_stream_from_a_lan_goes_upstream_without_any_member() {
     let subscription = other.join(GROUP);
     subscription.wait_for_arrival(SOON);
     subscription.leave();
-    other_wire.all().wait_for_last("copies on lan1", SOON, A_WHILE, is_copy);
+    other_wire
+        .all()
+        .wait_for_last("copies on lan1", SOON, A_WHILE, is_copy);
     assert_flows(&provider_wire, "copies upstream after the leave");
     let sent = stream.stop();
     wait_until("every datagram", SOON, || {
         (provider_wire.all().frames(is_copy).len() as u64 >= sent).then_some(())
     });
     assert_eq!(provider_wire.all().frames(is_copy).len() as u64, sent);
-    sender_wire.all().assert_none("a copy back", Duration::ZERO, is_copy);
+    sender_wire
+        .all()
+        .assert_none("a copy back", Duration::ZERO, is_copy);
 
     // What comes from upstream for nobody stays there.
     let _unasked = StreamSpec::to(OTHER_GROUP).start(&topology.source);
     for wire in [&sender_wire, &other_wire] {
-        wire.all().assert_none("a copy unasked for", A_WHILE, |frame| {
-            frame.is_copy_for(OTHER_GROUP)
-        });
+        wire.all()
+            .assert_none("a copy unasked for", A_WHILE, |frame| {
+                frame.is_copy_for(OTHER_GROUP)
+            });
     }
 }
 
@@ -107,14 +121,19 @@ fn a_stream_from_upstream_never_goes_back_upstream() {
     let topology = Topology::new(&[Lan::host(), Lan::host()]);
     let _daemon = Daemon::start(&topology.gateway, &topology.config(IGMP));
     let provider_wire = topology.source.capture();
-    let subscriptions: Vec<_> =
-        topology.receivers.iter().map(|host| host.join(GROUP)).collect();
+    let subscriptions: Vec<_> = topology
+        .receivers
+        .iter()
+        .map(|host| host.join(GROUP))
+        .collect();
     let stream = StreamSpec::to(GROUP).start(&topology.source);
     for subscription in &subscriptions {
         subscription.wait_for_arrival(SOON);
         assert_gapless(&subscription.arrivals_until(stream.sent(), SOON));
     }
-    provider_wire.all().assert_none("a copy back", A_WHILE, is_copy);
+    provider_wire
+        .all()
+        .assert_none("a copy back", A_WHILE, is_copy);
 }
 
 #[test]
@@ -187,6 +206,8 @@ fn a_threshold_keeps_in_what_its_sender_limited() {
     // From the LAN: to the other LAN, whose threshold is below; upstream's is not.
     let _stream = StreamSpec::to(GROUP).start(kept);
     assert_flows(&open.capture(), "copies on lan0");
-    provider_wire.all().assert_none("a copy upstream", A_WHILE, is_copy);
+    provider_wire
+        .all()
+        .assert_none("a copy upstream", A_WHILE, is_copy);
     assert_eq!(daemon.interface(UPSTREAM)["state"], "ready");
 }

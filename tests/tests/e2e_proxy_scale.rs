@@ -39,11 +39,15 @@ fn five_thousand_groups_are_all_reported_upstream_and_all_flow() {
     wait_until("every group joined upstream", REPORTED_WITHIN, || {
         (rows(&daemon.ctl(&["show", "upstream"])).len() == GROUPS as usize).then_some(())
     });
-    let reported = wait_until("every group reported as often as the RFC says", SOON, || {
-        let reported = reports(&link);
-        let all = reported.len() == GROUPS as usize;
-        (all && reported.values().all(|at| at.len() >= TIMES_REPORTED)).then_some(reported)
-    });
+    let reported = wait_until(
+        "every group reported as often as the RFC says",
+        SOON,
+        || {
+            let reported = reports(&link);
+            let all = reported.len() == GROUPS as usize;
+            (all && reported.values().all(|at| at.len() >= TIMES_REPORTED)).then_some(reported)
+        },
+    );
     daemon.assert_running();
     for (group, at) in &reported {
         assert_eq!(at.len(), TIMES_REPORTED, "{group} was reported at {at:?}");
@@ -59,8 +63,13 @@ fn five_thousand_groups_are_all_reported_upstream_and_all_flow() {
     every_group_flows(&topology);
     // More addresses than a network card filters: it takes all multicast, and gives it back.
     assert!(takes_all_multicast(&topology));
-    for name in ["flow_refused", "map_write_failed", "send_failed", "igmp_policed", "igmp_ring_full"]
-    {
+    for name in [
+        "flow_refused",
+        "map_write_failed",
+        "send_failed",
+        "igmp_policed",
+        "igmp_ring_full",
+    ] {
         assert_eq!(counter(&daemon, name), 0, "{name}");
     }
     assert!(daemon.stop().success());
@@ -83,7 +92,13 @@ fn join_over_time(topology: &Topology) -> SystemTime {
         .collect();
     for report in 0..reports {
         let records = (0..GROUPS_A_REPORT)
-            .map(|index| Record::new(RecordType::ToEx, group(report * GROUPS_A_REPORT + index), &[]))
+            .map(|index| {
+                Record::new(
+                    RecordType::ToEx,
+                    group(report * GROUPS_A_REPORT + index),
+                    &[],
+                )
+            })
             .collect();
         let message = Igmp::ReportV3(records);
         for (host, sender) in &senders {
@@ -102,7 +117,10 @@ fn reports(link: &Capture) -> BTreeMap<Ipv4Addr, Vec<SystemTime>> {
             panic!("{frame:?}")
         };
         for record in records {
-            assert_eq!((record.kind, &record.sources[..]), (RecordType::ToEx, &[][..]));
+            assert_eq!(
+                (record.kind, &record.sources[..]),
+                (RecordType::ToEx, &[][..])
+            );
             reports.entry(record.group).or_default().push(frame.at);
         }
     }
@@ -111,7 +129,11 @@ fn reports(link: &Capture) -> BTreeMap<Ipv4Addr, Vec<SystemTime>> {
 
 /// One packet to each group, and to as many others; each of the first comes to both LANs, and none of the others.
 fn every_group_flows(topology: &Topology) {
-    let wires: Vec<Capture> = topology.receivers.iter().map(|host| host.capture()).collect();
+    let wires: Vec<Capture> = topology
+        .receivers
+        .iter()
+        .map(|host| host.capture())
+        .collect();
     let sender = topology.source.frame_sender();
     for index in 0..2 * GROUPS {
         let datagram = Datagram {
@@ -130,7 +152,9 @@ fn every_group_flows(topology: &Topology) {
                 let packet = frame.packet.as_ref();
                 packet.is_some_and(|packet| frame.is_copy_for(packet.destination))
             });
-            let groups = copies.into_iter().filter_map(|frame| Some(frame.packet?.destination));
+            let groups = copies
+                .into_iter()
+                .filter_map(|frame| Some(frame.packet?.destination));
             groups.collect()
         };
         wait_until("a packet of every group", SOON, || {
@@ -144,7 +168,9 @@ fn every_group_flows(topology: &Topology) {
 }
 
 fn takes_all_multicast(topology: &Topology) -> bool {
-    let link = topology.gateway.run(&["ip", "-d", "-j", "link", "show", UPSTREAM]);
+    let link = topology
+        .gateway
+        .run(&["ip", "-d", "-j", "link", "show", UPSTREAM]);
     let link: serde_json::Value = serde_json::from_str(&link).expect("ip prints JSON");
     link[0]["allmulti"].as_u64().expect("a count") > 0
 }

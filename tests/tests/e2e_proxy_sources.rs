@@ -35,7 +35,9 @@ fn a_stream_from_an_alternative_subnet_arrives() {
     assert_eq!(arrival.source, Topology::SOURCE);
     assert_eq!(router.groups(), [GROUP].into());
     assert_eq!(daemon.counter_on(UPSTREAM, "pass_source_unknown"), 0);
-    elsewhere.all().assert_none("a copy", A_WHILE, |frame| frame.is_copy_for(GROUP));
+    elsewhere
+        .all()
+        .assert_none("a copy", A_WHILE, |frame| frame.is_copy_for(GROUP));
 }
 
 #[test]
@@ -72,9 +74,10 @@ fn without_the_line_it_does_not_and_the_event_names_the_line() {
 
     // And without it again it stops.
     reload(&daemon, &topology.proxy_config(IGMP, "", &[]));
-    wire.all().wait_for_last("the stream", SOON, A_WHILE, |frame| {
-        frame.is_copy_for(GROUP)
-    });
+    wire.all()
+        .wait_for_last("the stream", SOON, A_WHILE, |frame| {
+            frame.is_copy_for(GROUP)
+        });
 }
 
 #[test]
@@ -85,11 +88,14 @@ fn a_querier_outside_the_upstream_network_needs_the_line_too() {
     let events = daemon.events();
     let link = source.capture();
     let _subscription = topology.receivers[0].join(GROUP);
-    wait_until("the group upstream", SOON, || joined_upstream(&daemon, GROUP));
-    // Past the repetition of the first report, which no query caused.
-    link.all().wait_for_last("reports", SOON, Duration::from_millis(1_300), |frame| {
-        frame.received_igmp(|igmp| igmp.joins(GROUP))
+    wait_until("the group upstream", SOON, || {
+        joined_upstream(&daemon, GROUP)
     });
+    // Past the repetition of the first report, which no query caused.
+    link.all()
+        .wait_for_last("reports", SOON, Duration::from_millis(1_300), |frame| {
+            frame.received_igmp(|igmp| igmp.joins(GROUP))
+        });
 
     let query = Igmp::Query {
         version: 3,
@@ -97,13 +103,18 @@ fn a_querier_outside_the_upstream_network_needs_the_line_too() {
         max_response: Duration::from_millis(200),
         sources: Vec::new(),
     };
-    let query = source.igmp_packet(Ipv4Addr::new(224, 0, 0, 1), &query).frame();
+    let query = source
+        .igmp_packet(Ipv4Addr::new(224, 0, 0, 1), &query)
+        .frame();
     let after = link.from_now();
     source.frame_sender().send(&query);
     let refused = events.wait_for("the refused querier", SOON, is_refusal);
     assert_eq!(refused["source"], "10.0.0.2");
     assert_eq!(refused["group"], Value::Null);
-    assert_eq!(daemon.counter_on(UPSTREAM, "refused_source_not_accepted"), 1);
+    assert_eq!(
+        daemon.counter_on(UPSTREAM, "refused_source_not_accepted"),
+        1
+    );
     after.assert_none("an answer", A_WHILE + A_WHILE, |frame| {
         frame.received_igmp(|igmp| igmp.joins(GROUP))
     });
@@ -114,7 +125,10 @@ fn a_querier_outside_the_upstream_network_needs_the_line_too() {
     after.wait_for("the answer", SOON, |frame| {
         frame.received_igmp(|igmp| igmp.joins(GROUP))
     });
-    assert_eq!(daemon.counter_on(UPSTREAM, "refused_source_not_accepted"), 1);
+    assert_eq!(
+        daemon.counter_on(UPSTREAM, "refused_source_not_accepted"),
+        1
+    );
 }
 
 #[test]
@@ -127,7 +141,9 @@ fn any_source_may_be_allowed_but_not_one_of_another_interface() {
     let of_the_lan = Ipv4Addr::new(10, 1, 0, 77);
     let far_away = Ipv4Addr::new(203, 0, 113, 9);
     for address in [of_the_lan, far_away] {
-        source.namespace.ip(&format!("addr add {address}/32 dev eth0"));
+        source
+            .namespace
+            .ip(&format!("addr add {address}/32 dev eth0"));
     }
     let member = &topology.receivers[0];
     let wire = member.capture();
@@ -138,14 +154,19 @@ fn any_source_may_be_allowed_but_not_one_of_another_interface() {
     let from = |address: Ipv4Addr| {
         move |frame: &igmp_tests::frame::Frame| {
             frame.is_copy_for(GROUP)
-                && frame.packet.as_ref().is_some_and(|packet| packet.source == address)
+                && frame
+                    .packet
+                    .as_ref()
+                    .is_some_and(|packet| packet.source == address)
         }
     };
-    wire.all().wait_for("the stream from far away", SOON, from(far_away));
+    wire.all()
+        .wait_for("the stream from far away", SOON, from(far_away));
     wait_until("the other to be counted", SOON, || {
         (daemon.counter_on(UPSTREAM, "pass_wrong_interface") > 100).then_some(())
     });
-    wire.all().assert_none("it", Duration::ZERO, from(of_the_lan));
+    wire.all()
+        .assert_none("it", Duration::ZERO, from(of_the_lan));
     // Who reports there says so with the gateway's own address.
     access.all().wait_for("the report", SOON, |frame| {
         frame.received_igmp(|igmp| igmp.joins(GROUP))
@@ -157,5 +178,5 @@ fn any_source_may_be_allowed_but_not_one_of_another_interface() {
 }
 
 fn is_refusal(event: &Value) -> bool {
-    event["event"] == "source_refused"
+    event["event"] == "source-refused"
 }

@@ -47,12 +47,17 @@ fn joins_stays_and_leaves(kind: Kind, version: u8) {
     also.wait_for_arrival(SOON);
     also.leave();
 
-    let general_queries =
-        || access.all().frames(|frame| frame.sent_igmp(|igmp| igmp.is_general_query()));
+    let general_queries = || {
+        access
+            .all()
+            .frames(|frame| frame.sent_igmp(|igmp| igmp.is_general_query()))
+    };
     let before = general_queries().len();
-    wait_until("more than three Query Intervals", 6 * QUERY_INTERVAL, || {
-        (general_queries().len() >= before + QUERIES).then_some(())
-    });
+    wait_until(
+        "more than three Query Intervals",
+        6 * QUERY_INTERVAL,
+        || (general_queries().len() >= before + QUERIES).then_some(()),
+    );
     // The answer to the last one may still be due.
     wait_until("the answer", SOON, || {
         (joined_upstream(&daemon, GROUP)?["state"] == "idle").then_some(())
@@ -63,14 +68,19 @@ fn joins_stays_and_leaves(kind: Kind, version: u8) {
     wait_until("the querier to forget", group_membership_interval(), || {
         querier.groups().is_empty().then_some(())
     });
-    let last = wire.all().wait_for_last("the stream", SOON, A_WHILE, |frame| {
-        frame.is_copy_for(GROUP)
-    });
-    let stayed = last.duration_since(first.at).expect("it came before it ended");
+    let last = wire
+        .all()
+        .wait_for_last("the stream", SOON, A_WHILE, |frame| {
+            frame.is_copy_for(GROUP)
+        });
+    let stayed = last
+        .duration_since(first.at)
+        .expect("it came before it ended");
     assert!(stayed > 3 * QUERY_INTERVAL, "{stayed:?}");
     assert_eq!(joined_upstream(&daemon, GROUP), None);
     let unwanted = |frame: &igmp_tests::frame::Frame| frame.is_copy_for(OTHER_GROUP);
-    wire.all().assert_none("what nobody asked for", Duration::ZERO, unwanted);
+    wire.all()
+        .assert_none("what nobody asked for", Duration::ZERO, unwanted);
 
     let frames = access.all().frames(|frame| frame.igmp().is_some());
     let judged = judge_stay(&frames, GROUP, version);

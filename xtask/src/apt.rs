@@ -51,10 +51,8 @@ impl<'a> Apt<'a> {
 
     fn update(&self) -> Result<()> {
         if !self.updated.get() {
-            self.progress.step(
-                "updating the package lists",
-                apt_get()?.arg("update"),
-            )?;
+            self.progress
+                .step("updating the package lists", apt_get()?.arg("update"))?;
             self.updated.set(true);
         }
         Ok(())
