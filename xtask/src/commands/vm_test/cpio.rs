@@ -90,7 +90,7 @@ impl<W: Write> Cpio<W> {
         self.out.write_all(path.as_bytes())?;
         let header_len = 6 + 8 * header.len();
         self.out
-            .write_all(&b"\0\0\0\0"[..1 + padding(header_len + path.len() + 1)])?;
+            .write_all(&b"\0\0\0\0"[..=padding(header_len + path.len() + 1)])?;
         self.out.write_all(content)?;
         self.out.write_all(&b"\0\0\0"[..padding(content.len())])
     }
