@@ -242,10 +242,8 @@ impl<'a> Archive<'a> {
 
 /// Lines of a sources.list: the packages only, of the main section.
 fn sources(mirror: &str, suites: &[&str], keyring: &str) -> String {
-    suites
-        .iter()
-        .map(|suite| {
-            format!("deb [arch=amd64 target=Packages signed-by={keyring}] {mirror} {suite} main\n")
-        })
-        .collect()
+    let source = |suite| {
+        format!("deb [arch=amd64 target=Packages signed-by={keyring}] {mirror} {suite} main\n")
+    };
+    suites.iter().map(source).collect::<Vec<_>>().concat()
 }
