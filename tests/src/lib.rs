@@ -18,6 +18,8 @@ pub mod host;
 pub mod igmp;
 pub mod lab;
 pub mod netns;
+pub mod peers;
+pub mod proxy;
 pub mod scratch;
 pub mod stream;
 mod sys;
