@@ -316,13 +316,14 @@ impl World {
     /// The next refused source on its way to userspace.
     pub fn next_refusal(&mut self) -> Option<Refusal> {
         let record = self.refusals.next()?;
-        let field = |at: usize| <[u8; 4]>::try_from(&record[at..at + 4]).expect("four bytes");
-        assert_eq!(record.len(), size_of::<Refusal>());
+        let ([ifindex, counter, source, group], []) = record.as_chunks() else {
+            return None;
+        };
         Some(Refusal {
-            ifindex: u32::from_ne_bytes(field(0)),
-            counter: u32::from_ne_bytes(field(4)),
-            source: field(8),
-            group: field(12),
+            ifindex: u32::from_ne_bytes(*ifindex),
+            counter: u32::from_ne_bytes(*counter),
+            source: *source,
+            group: *group,
         })
     }
 }

@@ -234,10 +234,7 @@ impl Daemon {
         const IDLE: Duration = Duration::from_hours(1);
         let deadlines = [self.router.poll_timeout(), self.proxy.poll_timeout()];
         let deadline = deadlines.into_iter().flatten().min();
-        self.start
-            + deadline
-                .map(Instant::since_start)
-                .unwrap_or(self.start.elapsed() + IDLE)
+        self.start + deadline.map_or(self.start.elapsed() + IDLE, Instant::since_start)
     }
 
     fn receive(&mut self, events: impl Iterator<Item = Event>) {

@@ -10,6 +10,7 @@ mod kernel_log;
 pub mod links;
 mod losses;
 pub mod multicast_filter;
+pub mod netdev;
 pub mod notify;
 pub mod packet_socket;
 pub mod ports;

@@ -45,6 +45,15 @@ const TEST_TOOLS: [Tool; 6] = [
     tool("igmpproxy", "igmpproxy"),
 ];
 
+/// What running tests in virtual machines calls.
+const VM_TOOLS: [Tool; 6] = [
+    LAB_TOOLS[0],
+    LAB_TOOLS[1],
+    tool("qemu-system-x86_64", "qemu-system-x86"),
+    tool("busybox", "busybox-static"),
+    tool("xz", "xz-utils"),
+    tool("zstd", "zstd"),
+];
 /// Packages among them whose service would start with the installation and take the multicast routing of the machine;
 /// the service has the package's name. The tests start the programs themselves, in namespaces.
 const SERVICES: [&str; 2] = ["frr", "igmpproxy"];
@@ -94,6 +103,11 @@ pub fn for_lab(progress: &Progress) -> Result<()> {
 /// What the tests on real kernels need beyond a build.
 pub fn for_kernel_tests(progress: &Progress) -> Result<()> {
     ensure_tools(progress, &TEST_TOOLS)
+}
+
+/// What tests in virtual machines need beyond a build.
+pub fn for_virtual_machines(progress: &Progress) -> Result<()> {
+    ensure_tools(progress, &VM_TOOLS)
 }
 
 /// What the floor `lint` needs beyond a build.

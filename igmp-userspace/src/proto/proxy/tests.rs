@@ -11,18 +11,18 @@ const WAN: IfIndex = IfIndex(2);
 const H: Ipv4Addr = Ipv4Addr::new(239, 1, 1, 2);
 const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 254);
 
-fn any_source() -> Option<Subscription> {
-    Some(Subscription {
+fn any_source() -> Subscription {
+    Subscription {
         mode: FilterMode::Exclude,
         sources: [].into(),
-    })
+    }
 }
 
-fn only(source: Ipv4Addr) -> Option<Subscription> {
-    Some(Subscription {
+fn only(source: Ipv4Addr) -> Subscription {
+    Subscription {
         mode: FilterMode::Include,
         sources: [source].into(),
-    })
+    }
 }
 
 fn link(address: &str) -> Link {
@@ -57,8 +57,13 @@ impl Sim {
         sim
     }
 
-    fn wants(&mut self, group: Ipv4Addr, subscription: Option<Subscription>) -> &mut Self {
-        self.proxy.set_wanted(self.now, group, subscription);
+    fn wants(&mut self, group: Ipv4Addr, subscription: Subscription) -> &mut Self {
+        self.proxy.set_wanted(self.now, group, Some(subscription));
+        self
+    }
+
+    fn wants_no_more(&mut self, group: Ipv4Addr) -> &mut Self {
+        self.proxy.set_wanted(self.now, group, None);
         self
     }
 
@@ -148,7 +153,7 @@ fn what_is_wanted_downstream_is_joined_and_left_upstream() {
     sim.at(2.s())
         .expects(&["10.0.0.1 -> 224.0.0.22: TO_EX(239.1.1.1, {})"]);
     sim.wants(G, any_source()).at(100.s()).expects(&[]);
-    sim.wants(G, None).expects(&[
+    sim.wants_no_more(G).expects(&[
         "unlisten 239.1.1.1",
         "left 239.1.1.1",
         "10.0.0.1 -> 224.0.0.22: TO_IN(239.1.1.1, {})",
@@ -173,7 +178,7 @@ fn what_is_wanted_before_there_is_an_upstream_is_joined_when_it_is_ready() {
     let mut sim = Sim::new();
     sim.wants(G, any_source())
         .wants(H, any_source())
-        .wants(H, None);
+        .wants_no_more(H);
     sim.expects(&[]);
     sim.proxy.handle_link_ready(sim.now, link("10.0.0.1/24"));
     sim.expects(&[
@@ -259,12 +264,12 @@ fn a_group_lingers_and_is_back_without_a_message() {
     let mut sim = Sim::ready();
     sim.proxy.set_linger(5.s());
     sim.wants(G, any_source()).at(10.s()).whatever();
-    sim.wants(G, None).at(14.s()).expects(&[]);
+    sim.wants_no_more(G).at(14.s()).expects(&[]);
     sim.wants(G, any_source()).at(30.s()).expects(&[]);
     // The time counts from the first moment nobody wants it.
-    sim.wants(G, None)
+    sim.wants_no_more(G)
         .at(33.s())
-        .wants(G, None)
+        .wants_no_more(G)
         .at(34_999.ms())
         .expects(&[]);
     sim.at(35.s()).expects(&[
@@ -279,11 +284,11 @@ fn a_lingering_group_is_still_asked_for_as_it_was() {
     let mut sim = Sim::ready();
     sim.proxy.set_linger(5.s());
     sim.wants(G, only(A)).at(10.s()).whatever();
-    sim.wants(G, None);
+    sim.wants_no_more(G);
     let membership = sim.proxy.memberships().next().unwrap();
     assert_eq!(
         (membership.state, membership.subscription.clone()),
-        (State::Idle, only(A).unwrap())
+        (State::Idle, only(A))
     );
     sim.wants(G, only(B)).expects(&[
         "10.0.0.1 -> 224.0.0.22: ALLOW(239.1.1.1, {10.9.0.2}) BLOCK(239.1.1.1, {10.9.0.1})",
@@ -334,7 +339,7 @@ fn a_restart_leaves_everything_and_forgets_it() {
         .wants(H, any_source())
         .at(10.s())
         .whatever();
-    sim.wants(H, None);
+    sim.wants_no_more(H);
     sim.receives(ROUTER, general_query()).at(12.s()).whatever();
     sim.proxy.handle_restart(sim.now);
     sim.expects(&[
