@@ -25,12 +25,13 @@ impl BridgeQuerier {
         let interval = QUERY_INTERVAL.as_millis() / 10;
         let response = QUERY_RESPONSE_INTERVAL.as_millis() / 10;
         let membership = group_membership_interval().as_millis() / 10;
+        // The querier last and by itself: of one message the kernel takes it first, with the default intervals.
         switch.ip(&format!(
             "link set {BRIDGE} type bridge mcast_snooping 1 mcast_igmp_version {igmp_version} \
              mcast_query_interval {interval} mcast_query_response_interval {response} \
              mcast_membership_interval {membership} mcast_last_member_interval 50 \
-             mcast_last_member_count 2 mcast_startup_query_interval 100 mcast_startup_query_count 2 \
-             mcast_query_use_ifaddr 1 mcast_querier 1"
+             mcast_last_member_count 2 mcast_startup_query_interval 100 mcast_startup_query_count 2\n\
+             link set {BRIDGE} type bridge mcast_query_use_ifaddr 1 mcast_querier 1"
         ));
         // Until members have had time to answer its first query, the kernel floods; nothing shows when that ends.
         thread::sleep(QUERY_RESPONSE_INTERVAL + Duration::from_millis(100));
