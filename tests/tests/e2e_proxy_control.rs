@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use igmp_tests::daemon::{Daemon, describe, rows};
 use igmp_tests::host::assert_gapless;
+use igmp_tests::igmp::Igmp;
 use igmp_tests::proxy::{
     SOON, joined_upstream, reload, wait_for_upstream_join, wait_for_upstream_leave,
     wait_for_upstream_state,
@@ -53,7 +54,7 @@ fn restart_forgets_all_leaves_upstream_and_learns_again() {
         wait_for_upstream_leave(upstream, group);
     }
     downstream.wait_for("a General Query", SOON, |frame| {
-        frame.received_igmp(|igmp| igmp.is_general_query())
+        frame.received_igmp(Igmp::is_general_query)
     });
     for group in [GROUP, OTHER_GROUP] {
         wait_for_upstream_join(upstream, group);

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use igmp_tests::daemon::Daemon;
-use igmp_tests::host::Host;
+use igmp_tests::host::{Host, Subscription};
 use igmp_tests::proxy::{IGMP, SOON, joined_upstream, reload, wait_for_upstream_join};
 use igmp_tests::stream::StreamSpec;
 use igmp_tests::topology::{Lan, Topology, UPSTREAM};
@@ -185,7 +185,7 @@ fn the_upstream_device_is_asked_for_each_groups_address_and_beyond_the_threshold
         joined_upstream(&daemon, fifth).is_none().then_some(())
     });
     assert_eq!(all_multicast(&topology), 1);
-    leaves.map(igmp_tests::host::Subscription::leave);
+    leaves.into_iter().for_each(Subscription::leave);
     wait_for_addresses(&topology, &four[..2]);
     // The address that two shared stays until both have left.
     kept.leave();

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use igmp_tests::capture::Capture;
 use igmp_tests::daemon::Daemon;
 use igmp_tests::host::Subscription;
+use igmp_tests::igmp::Igmp;
 use igmp_tests::proxy::{ALT_SUBNETS, IGMP, SOON, joined_upstream, wait_for_upstream_state};
 use igmp_tests::stream::StreamSpec;
 use igmp_tests::topology::{ACCESS, Lan, Provider, Topology, UPSTREAM, WAN_ADDRESS};
@@ -86,8 +87,7 @@ impl World {
                         .is_some_and(|packet| packet.source == address)
             });
             reports.iter().find_map(|frame| {
-                for (group, is_wanted) in frame.igmp().map(|igmp| igmp.wishes()).unwrap_or_default()
-                {
+                for (group, is_wanted) in frame.igmp().map(Igmp::wishes).unwrap_or_default() {
                     if is_wanted {
                         missing.remove(&group);
                     }

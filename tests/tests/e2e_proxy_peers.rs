@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use igmp_tests::capture::Capture;
+use igmp_tests::igmp::Igmp;
 use igmp_tests::peers::reports::judge_stay;
 use igmp_tests::peers::{IgmpProxy, Kind, QUERY_INTERVAL, group_membership_interval};
 use igmp_tests::stream::StreamSpec;
@@ -22,7 +23,7 @@ fn a_kernel_host_is_believed_served_and_forgotten(kind: Kind, version: u8) {
     let wan = topology.capture_gateway(UPSTREAM);
     let _streams = [GROUP, OTHER_GROUP].map(|group| StreamSpec::to(group).start(&topology.source));
     access.all().wait_for("a General Query", SOON, |frame| {
-        frame.sent_igmp(|igmp| igmp.is_general_query())
+        frame.sent_igmp(Igmp::is_general_query)
     });
     let autojoin = |verb: &str, more: &str| {
         topology
@@ -37,7 +38,7 @@ fn a_kernel_host_is_believed_served_and_forgotten(kind: Kind, version: u8) {
         .wait_for("the stream", SOON, |frame| frame.is_copy_for(GROUP));
     let after = access.from_now();
     wait_until("three Query Intervals", 5 * QUERY_INTERVAL, || {
-        let queries = after.frames(|frame| frame.sent_igmp(|igmp| igmp.is_general_query()));
+        let queries = after.frames(|frame| frame.sent_igmp(Igmp::is_general_query));
         (queries.len() > 3).then_some(())
     });
     assert_eq!(querier.groups(), [GROUP].into());

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use igmp_tests::capture::Capture;
 use igmp_tests::daemon::{Daemon, rows};
 use igmp_tests::fixtures::datagram::Datagram;
+use igmp_tests::host::Host;
 use igmp_tests::igmp::{Igmp, Record, RecordType};
 use igmp_tests::proxy::counter;
 use igmp_tests::topology::{Lan, Topology, UPSTREAM};
@@ -129,11 +130,7 @@ fn reports(link: &Capture) -> BTreeMap<Ipv4Addr, Vec<SystemTime>> {
 
 /// One packet to each group, and to as many others; each of the first comes to both LANs, and none of the others.
 fn every_group_flows(topology: &Topology) {
-    let wires: Vec<Capture> = topology
-        .receivers
-        .iter()
-        .map(|host| host.capture())
-        .collect();
+    let wires: Vec<Capture> = topology.receivers.iter().map(Host::capture).collect();
     let sender = topology.source.frame_sender();
     for index in 0..2 * GROUPS {
         let datagram = Datagram {

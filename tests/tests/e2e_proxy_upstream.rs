@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use igmp_tests::capture::Capture;
 use igmp_tests::daemon::Daemon;
+use igmp_tests::igmp::Igmp;
 use igmp_tests::peers::reports::judge_stay;
 use igmp_tests::peers::{Kind, QUERY_INTERVAL, group_membership_interval};
 use igmp_tests::proxy::{ALT_SUBNETS, IGMP, SOON, joined_upstream};
@@ -50,7 +51,7 @@ fn joins_stays_and_leaves(kind: Kind, version: u8) {
     let general_queries = || {
         access
             .all()
-            .frames(|frame| frame.sent_igmp(|igmp| igmp.is_general_query()))
+            .frames(|frame| frame.sent_igmp(Igmp::is_general_query))
     };
     let before = general_queries().len();
     wait_until(

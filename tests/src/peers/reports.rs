@@ -33,23 +33,36 @@ struct Stay {
 /// When something is missing, too much, late, malformed, or about another group.
 #[track_caller]
 pub fn judge_stay(frames: &[Frame], group: Ipv4Addr, version: u8) -> usize {
-    let sent: Vec<Frame> = frames
-        .iter()
-        .filter(|frame| frame.received_igmp(|igmp| is_about_a_member_group(igmp)))
-        .cloned()
-        .collect();
-    for row in tshark::judge(&sent, &["igmp.version", "ip.ttl", "ip.opt.ra"]) {
+    for row in tshark::judge(
+        &sent_by_the_host(frames),
+        &["igmp.version", "ip.ttl", "ip.opt.ra"],
+    ) {
         // Router Alert: 0, the only value RFC 2113 defines.
         assert_eq!(row, [version.to_string(), "1".into(), "0".into()]);
     }
+    judge_history(frames, group, version)
+}
+
+/// The same without tshark's opinion of each message.
+#[track_caller]
+fn judge_history(frames: &[Frame], group: Ipv4Addr, version: u8) -> usize {
+    let sent = sent_by_the_host(frames);
     let stay = Stay::read(frames, &sent, group);
     let history = || format!("{sent:#?}\n{:?}", stay.queries);
+    let is_version_3 = |frame: &Frame| matches!(frame.igmp(), Some(Igmp::ReportV3(_)));
     if version == 2 {
+        assert!(!sent.iter().any(is_version_3), "{}", history());
         stay.judge_version_2(&history);
     } else {
+        assert!(sent.iter().all(is_version_3), "{}", history());
         stay.judge_version_3(&history);
     }
     stay.queries.len()
+}
+
+fn sent_by_the_host(frames: &[Frame]) -> Vec<Frame> {
+    let is_wanted = |frame: &&Frame| frame.received_igmp(is_about_a_member_group);
+    frames.iter().filter(is_wanted).cloned().collect()
 }
 
 impl Stay {
@@ -188,3 +201,6 @@ fn is_about_a_member_group(igmp: &Igmp) -> bool {
 fn since(later: SystemTime, earlier: SystemTime) -> Duration {
     later.duration_since(earlier).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;
