@@ -318,8 +318,8 @@ impl Daemon {
         self.departed.clear();
         let now = self.now();
         for group in std::mem::take(&mut self.dirty) {
-            let wanted = self.wanted_upstream(group);
-            self.proxy.set_wanted(now, group, wanted);
+            let demand = self.demand(group);
+            self.proxy.set_demand(now, group, demand);
             let members = self.members(group);
             if let Err(refusal) = self.fib.update_group(group, &members) {
                 self.tally.count(Occurrence::FlowRefused);

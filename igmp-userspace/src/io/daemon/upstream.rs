@@ -8,8 +8,8 @@ use super::Daemon;
 use crate::fib::Upstream;
 use crate::io::ports::ConfiguredPort;
 use crate::io::tally::Occurrence;
-use crate::proto::proxy::{Link, Output};
-use crate::proto::upstream::{Subscription, merge};
+use crate::proto::proxy::{Demand, Link, Output};
+use crate::proto::upstream::merge;
 use crate::proto::{Group, IfIndex, Input};
 
 impl Daemon {
@@ -35,17 +35,19 @@ impl Daemon {
         self.dirty.extend(self.fib.groups());
     }
 
-    /// What all downstream interfaces want of `group` together (RFC 4605 section 4.1). Nothing while the group is
-    /// abandoned everywhere: that is quick leave.
-    pub(super) fn wanted_upstream(&self, group: Ipv4Addr) -> Option<Subscription> {
+    /// What all downstream interfaces want of `group` together (RFC 4605 section 4.1).
+    pub(super) fn demand(&self, group: Ipv4Addr) -> Demand {
         let states = || {
             let interfaces = self.router.interfaces();
             interfaces.filter_map(|(_, interface)| interface.group(group))
         };
+        let Some(wanted) = merge(states().map(|state| state.reception().into())) else {
+            return Demand::Nothing;
+        };
         if states().all(Group::is_abandoned) {
-            return None;
+            return Demand::Abandoned;
         }
-        merge(states().map(|state| state.reception().into()))
+        Demand::Wanted(wanted)
     }
 
     /// Lets everything happen that the proxy has to say.
@@ -143,7 +145,8 @@ impl Daemon {
         interfaces.map(|(_, state)| state.group_count()).sum()
     }
 
-    fn router_groups_are_dirty(&mut self) {
+    /// Every group that somebody wants is looked at again.
+    pub(super) fn router_groups_are_dirty(&mut self) {
         for (_, interface) in self.router.interfaces() {
             self.dirty
                 .extend(interface.groups().map(|(group, _)| group));

@@ -4,7 +4,7 @@ use std::time::Duration;
 use super::super::sim::{A, B, G, Time as _};
 use super::super::{EventKind, FilterMode, GroupFilter, IfIndex, Instant, InterfaceParams};
 use super::upstream::{State, Subscription};
-use super::{Link, Output, Proxy};
+use super::{Demand, Link, Output, Proxy};
 use crate::wire::{self, Query, Received, Repr, Version};
 
 const WAN: IfIndex = IfIndex(2);
@@ -58,12 +58,13 @@ impl Sim {
     }
 
     fn wants(&mut self, group: Ipv4Addr, subscription: Subscription) -> &mut Self {
-        self.proxy.set_wanted(self.now, group, Some(subscription));
+        self.proxy
+            .set_demand(self.now, group, Demand::Wanted(subscription));
         self
     }
 
     fn wants_no_more(&mut self, group: Ipv4Addr) -> &mut Self {
-        self.proxy.set_wanted(self.now, group, None);
+        self.proxy.set_demand(self.now, group, Demand::Nothing);
         self
     }
 
@@ -154,8 +155,8 @@ fn what_is_wanted_downstream_is_joined_and_left_upstream() {
         .expects(&["10.0.0.1 -> 224.0.0.22: TO_EX(239.1.1.1, {})"]);
     sim.wants(G, any_source()).at(100.s()).expects(&[]);
     sim.wants_no_more(G).expects(&[
-        "unlisten 239.1.1.1",
         "left 239.1.1.1",
+        "unlisten 239.1.1.1",
         "10.0.0.1 -> 224.0.0.22: TO_IN(239.1.1.1, {})",
     ]);
     assert_eq!(sim.proxy.memberships().count(), 0);
@@ -195,7 +196,7 @@ fn an_upstream_that_goes_and_comes_back_is_told_everything_again() {
     sim.proxy.handle_link_gone(IfIndex(9));
     sim.expects(&[]);
     sim.proxy.handle_link_gone(WAN);
-    sim.expects(&["unlisten 239.1.1.1", "left 239.1.1.1"]);
+    sim.expects(&["left 239.1.1.1", "unlisten 239.1.1.1"]);
     assert_eq!(sim.proxy.version(), None);
     sim.wants(H, any_source()).expects(&[]);
     let back = Link {
@@ -230,8 +231,8 @@ fn another_version_starts_anew() {
     older.params.version = Version::V2;
     sim.proxy.handle_link_ready(sim.now, older);
     sim.expects(&[
-        "unlisten 239.1.1.1",
         "left 239.1.1.1",
+        "unlisten 239.1.1.1",
         "listen 239.1.1.1",
         "joined 239.1.1.1",
         "10.0.0.1 -> 239.1.1.1: Report(G=239.1.1.1, v2)",
@@ -251,8 +252,8 @@ fn groups_the_filter_does_not_serve_are_not_joined() {
     filtered.filter.blacklist = vec!["239.1.1.1/32".parse().unwrap()];
     sim.proxy.handle_link_ready(sim.now, filtered);
     sim.expects(&[
-        "unlisten 239.1.1.1",
         "left 239.1.1.1",
+        "unlisten 239.1.1.1",
         "listen 239.1.1.2",
         "joined 239.1.1.2",
         "10.0.0.1 -> 224.0.0.22: TO_IN(239.1.1.1, {}) TO_EX(239.1.1.2, {})",
@@ -273,8 +274,8 @@ fn a_group_lingers_and_is_back_without_a_message() {
         .at(34_999.ms())
         .expects(&[]);
     sim.at(35.s()).expects(&[
-        "unlisten 239.1.1.1",
         "left 239.1.1.1",
+        "unlisten 239.1.1.1",
         "10.0.0.1 -> 224.0.0.22: TO_IN(239.1.1.1, {})",
     ]);
 }
@@ -343,10 +344,10 @@ fn a_restart_leaves_everything_and_forgets_it() {
     sim.receives(ROUTER, general_query()).at(12.s()).whatever();
     sim.proxy.handle_restart(sim.now);
     sim.expects(&[
-        "unlisten 239.1.1.1",
         "left 239.1.1.1",
-        "unlisten 239.1.1.2",
+        "unlisten 239.1.1.1",
         "left 239.1.1.2",
+        "unlisten 239.1.1.2",
         "10.0.0.1 -> 224.0.0.22: TO_IN(239.1.1.1, {}) TO_IN(239.1.1.2, {})",
     ]);
     assert_eq!(sim.proxy.querier(), None);
@@ -356,4 +357,25 @@ fn a_restart_leaves_everything_and_forgets_it() {
         "joined 239.1.1.1",
         "10.0.0.1 -> 224.0.0.22: TO_EX(239.1.1.1, {})",
     ]);
+}
+
+#[test]
+fn an_abandoned_group_is_left_and_still_listened_to() {
+    let mut sim = Sim::ready();
+    sim.wants(G, any_source()).at(10.s()).whatever();
+    sim.proxy.set_demand(sim.now, G, Demand::Abandoned);
+    sim.expects(&[
+        "left 239.1.1.1",
+        "10.0.0.1 -> 224.0.0.22: TO_IN(239.1.1.1, {})",
+    ]);
+    // Somebody answers, and leaves for good.
+    sim.at(20.s()).whatever();
+    sim.wants(G, any_source()).expects(&[
+        "joined 239.1.1.1",
+        "10.0.0.1 -> 224.0.0.22: TO_EX(239.1.1.1, {})",
+    ]);
+    sim.at(30.s()).whatever();
+    sim.proxy.set_demand(sim.now, G, Demand::Abandoned);
+    sim.at(32.s()).whatever();
+    sim.wants_no_more(G).expects(&["unlisten 239.1.1.1"]);
 }
