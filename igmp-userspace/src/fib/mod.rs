@@ -5,11 +5,13 @@
 //! joins cost one map write. [`routes`] says what should be installed.
 
 pub mod groups;
+mod paths;
 pub mod routes;
 pub mod sets;
 pub mod sources;
 mod upstream;
 
+pub use paths::Path;
 pub use upstream::Upstream;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -17,6 +19,7 @@ use std::net::Ipv4Addr;
 use std::ops::Bound;
 
 use crate::proto::IfIndex;
+use paths::Paths;
 use routes::{Member, Outputs};
 use sets::{SetId, Sets};
 use upstream::{ByOrigin, WithoutFlow};
@@ -39,6 +42,8 @@ pub struct Flow {
     pub from_downstream: Option<SetId>,
     /// Index of its packet and byte counts.
     pub stats: u32,
+    /// Who replicates it.
+    pub path: Path,
 }
 
 /// One write to the kernel maps. Applied in the order given, a packet never sees a flow half done.
@@ -64,8 +69,8 @@ pub enum Change {
     DeleteFlow(FlowId),
     /// Say whether any (S,G) flow exists.
     SourceSpecific(bool),
-    /// Say where packets from downstream go that have no flow; `None` = nowhere.
-    SetWithoutFlow(Option<SetId>),
+    /// Say where packets from downstream go that have no flow, and on which path; `None` = nowhere.
+    SetWithoutFlow(Option<SetId>, Path),
     /// Say whether [`groups`] restricts which packets without a flow go there.
     FilterWithoutFlow(bool),
     /// Zero the counts at this index, which no flow uses any more.
@@ -81,7 +86,7 @@ impl Change {
             Self::PutFlow(..)
             | Self::DeleteFlow(_)
             | Self::SourceSpecific(_)
-            | Self::SetWithoutFlow(_)
+            | Self::SetWithoutFlow(..)
             | Self::FilterWithoutFlow(_)
             | Self::ResetStats(_) => 1,
         }
@@ -114,6 +119,7 @@ pub struct Retired {
 pub struct Fib {
     upstream: Option<Upstream>,
     without_flow: WithoutFlow,
+    paths: Paths,
     max_flows: u32,
     flows: BTreeMap<FlowId, Flow>,
     source_specific: usize,
@@ -133,6 +139,7 @@ impl Fib {
         Self {
             upstream: None,
             without_flow: WithoutFlow::default(),
+            paths: Paths::default(),
             max_flows,
             flows: BTreeMap::new(),
             source_specific: 0,
@@ -183,7 +190,11 @@ impl Fib {
     /// Why what is missing now is missing.
     pub fn update_group(&mut self, group: Ipv4Addr, members: &[Member]) -> Result<(), Refusal> {
         self.refused.remove(&group);
-        let wanted = routes::flows(members);
+        let mut wanted = routes::flows(members);
+        if self.paths.is_local(group) {
+            // Without a flow the upstream alone would get what comes from downstream, and not this host.
+            wanted.entry(None).or_default();
+        }
         let stale: Vec<FlowId> = self
             .flows_of(group)
             .filter(|id| !wanted.contains_key(&id.source))
@@ -288,7 +299,9 @@ impl Fib {
     fn install(&mut self, id: FlowId, members: &Outputs) -> Result<(), Refusal> {
         let installed = self.flows.get(&id).copied();
         let outputs = self.by_origin(id.group, members);
+        let path = self.path(id.group, &outputs);
         if let Some(flow) = installed
+            && flow.path == path
             && self.outputs(flow.from_upstream) == outputs.from_upstream
             && self.outputs(flow.from_downstream) == outputs.from_downstream
         {
@@ -312,6 +325,7 @@ impl Fib {
             from_upstream,
             from_downstream,
             stats,
+            path,
         };
         if installed.is_none() {
             self.count_source_specific(id, true);
