@@ -12,7 +12,7 @@ use igmp_common::police::Rate;
 use ipnet::Ipv4Net;
 use tracing::{info, warn};
 
-use super::datapath::{Attachment, BorrowedEgress, Datapath, Egress};
+use super::datapath::{Attachment, BorrowedEgress, Datapath, Egress, Hook};
 use super::links::{Link, Snapshot};
 use super::packet_socket::{Multicast, PacketSocket};
 use crate::api::InterfaceState;
@@ -375,7 +375,7 @@ fn attach(
     let (mac, egress) = egress_for(port, link, igmp_rate, datapath)?;
     receive_multicast(port.config.role, link.index, socket)?;
     let attachment = datapath
-        .attach(link.index)
+        .attach(link.index, Hook::XdpNative)
         .inspect_err(|_| release(link.index, port.config.role, datapath, socket))?;
     port.reason = "driver has native XDP".into();
     Ok(Device {
@@ -463,7 +463,8 @@ fn entry(port: &ConfiguredPort, igmp_rate: Rate, mac: Mac) -> Port {
         slot: port.slot,
         flags: set.fold(0, |flags, (_, flag)| flags | flag),
         mac,
-        reserved: [0; 2],
+        ttl_threshold: port.config.ttl_threshold,
+        reserved: 0,
     }
 }
 
