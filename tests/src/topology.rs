@@ -285,8 +285,11 @@ impl Topology {
     /// The same with further keys for the upstream interface.
     pub fn proxy_config(&self, igmp: &str, upstream: &str, keys: &[&str]) -> String {
         let mut config = format!(
-            "[igmp]\n{igmp}\n[[interface]]\nname = \"{UPSTREAM}\"\nrole = \"upstream\"\n{upstream}\n"
+            "[igmp]\n{igmp}\n[[interface]]\nname = \"{UPSTREAM}\"\nrole = \"upstream\"\n"
         );
+        for key in upstream.lines() {
+            let _ = writeln!(config, "{key}");
+        }
         for (name, keys) in self.downstreams().zip(keys.iter().chain(iter::repeat(&""))) {
             let _ = write!(
                 config,
