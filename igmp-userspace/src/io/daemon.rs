@@ -37,6 +37,7 @@ use super::ring::Ring;
 use super::status;
 use super::tally::{Occurrence, Tally};
 use crate::config::Config;
+use crate::config::pattern::is_pattern;
 use crate::fib::routes::Member;
 use crate::fib::{Change, Fib};
 use crate::proto::proxy::Proxy;
@@ -186,7 +187,7 @@ impl Daemon {
         let socket = PacketSocket::open().context("opening a packet socket")?;
         let mut daemon = Self {
             start: SystemInstant::now(),
-            ports: Ports::new(config.interfaces_in_use(), reload::igmp_rate(&config))?,
+            ports: Ports::new(),
             router: Router::new(),
             proxy: Proxy::new(seed()),
             fib: Fib::new(config.max_flows),
@@ -208,9 +209,13 @@ impl Daemon {
         daemon.router.handle_input(daemon.now(), policy);
         daemon.proxy.set_linger(daemon.config.proxy.leave_linger);
         daemon.stock_pool();
-        daemon
-            .ports
-            .attach_all(&snapshot, &mut daemon.datapath, &daemon.socket)?;
+        daemon.ports.reconfigure(
+            daemon.config.interface_rules(),
+            reload::igmp_rate(&daemon.config),
+            &snapshot,
+            &mut daemon.datapath,
+            &daemon.socket,
+        )?;
         let Some(done) = daemon.pool.done().await else {
             bail!("the set pool's thread ended");
         };
@@ -404,10 +409,9 @@ fn seed() -> u64 {
 }
 
 fn check_existence(config: &Config, snapshot: &Snapshot) -> Result<(), NoSuchInterface> {
-    let missing = config
-        .interfaces
-        .iter()
-        .find(|interface| !snapshot.links.contains_key(&interface.name));
+    let missing = config.interfaces.iter().find(|interface| {
+        !is_pattern(&interface.name) && !snapshot.links.contains_key(&interface.name)
+    });
     let Some(interface) = missing else {
         return Ok(());
     };

@@ -12,10 +12,10 @@ use super::datapath::{EGRESS_DROPS, EGRESS_DROPS_DESCRIPTION};
 use super::ports::ConfiguredPort;
 use super::tally::Occurrence;
 use crate::api::{
-    Counter, Datapath, Flow, Group, Host, Interface, MemberState, Path, Request, Response, Source,
-    UpstreamGroup,
+    Counter, Datapath, Flow, Group, Host, Interface, InterfaceState, MemberState, Path, Request,
+    Response, Source, UpstreamGroup,
 };
-use crate::config::Role;
+use crate::config::{InterfaceConfig, Role};
 use crate::proto::upstream::{Membership, State};
 use crate::proto::{self, IfIndex, Instant};
 
@@ -77,7 +77,10 @@ fn interfaces(daemon: &Daemon) -> Vec<Interface> {
             ifindex: link.map(|link| link.index.0),
             role: port.config.role,
             state: port.state(),
-            address: link.and_then(|link| Some(link.addresses.first()?.addr())),
+            address: port
+                .running()
+                .or(link.map(|link| &*link.addresses))
+                .and_then(|addresses| Some(addresses.first()?.addr())),
             datapath: if link.is_some() {
                 Datapath::XdpNative
             } else {
@@ -97,7 +100,28 @@ fn interfaces(daemon: &Daemon) -> Vec<Interface> {
                 .collect::<BTreeMap<_, _>>(),
         }
     };
-    daemon.ports.iter().map(view).collect()
+    let ports = daemon.ports.iter().map(view);
+    ports
+        .chain(daemon.ports.idle_patterns().map(idle))
+        .collect()
+}
+
+/// A pattern that no device matches: what is expected can be seen, and that it is not there.
+fn idle(pattern: &InterfaceConfig) -> Interface {
+    Interface {
+        name: pattern.name.clone(),
+        ifindex: None,
+        role: pattern.role,
+        state: InterfaceState::Absent,
+        address: None,
+        datapath: Datapath::None,
+        datapath_reason: "no device matches".into(),
+        igmp_version: pattern.params.version as u8,
+        querier: None,
+        querier_is_self: false,
+        groups: 0,
+        counters: BTreeMap::new(),
+    }
 }
 
 fn router_interface<'a>(daemon: &'a Daemon, port: &ConfiguredPort) -> Option<&'a proto::Interface> {

@@ -49,7 +49,7 @@ impl Daemon {
 
     fn follow_config(&mut self, config: Config) -> anyhow::Result<()> {
         let events = self.ports.reconfigure(
-            config.interfaces_in_use(),
+            config.interface_rules(),
             igmp_rate(&config),
             &self.snapshot,
             &mut self.datapath,
