@@ -34,8 +34,15 @@ pub struct FlowEntry {
     pub set_from_downstream: u32,
     /// Index into `FLOW_STATS`.
     pub stats: u32,
+    /// `FLOW_*`, or zero.
+    pub flags: u32,
 }
-assert_layout!(FlowEntry, 12);
+assert_layout!(FlowEntry, 16);
+
+/// [`FlowEntry::flags`]: the TC program replicates, wherever the packets come in.
+pub const FLOW_TC: u32 = 1;
+/// [`FlowEntry::flags`]: the packets go on to the kernel too, for sockets of this host. With [`FLOW_TC`] only.
+pub const FLOW_LOCAL: u32 = 1 << 1;
 
 /// Replication set 0 is never installed: a flow that names it has no outputs.
 pub const NO_SET: u32 = 0;
@@ -51,7 +58,40 @@ pub struct FlowStats {
 }
 assert_layout!(FlowStats, 16);
 
-/// Value of `PORTS`, keyed by ifindex: what the ingress program needs to know about the device it runs on.
+/// Key of `OUTPUTS`: one of the blocks that list a replication set's outputs for the TC program.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct OutputsKey {
+    /// The replication set.
+    pub set: u32,
+    /// Number of the block, from 0 without gaps.
+    pub block: u32,
+}
+assert_layout!(OutputsKey, 8);
+
+/// Value of `OUTPUTS`: ifindexes, ended by a zero or the end of the last block.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct OutputsBlock {
+    /// Output interfaces.
+    pub outputs: [u32; OUTPUTS_IN_BLOCK],
+}
+assert_layout!(OutputsBlock, 64);
+
+/// Per-CPU value of `OUTPUT_DROPS`, by the output port's slot: copies that the TC program did not send there.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct OutputDrops {
+    /// TTL not above the port's threshold.
+    pub ttl_threshold: u64,
+    /// Larger than the device's MTU.
+    pub mtu_exceeded: u64,
+    /// The kernel refused: the device is down or gone, or there was no memory.
+    pub not_sent: u64,
+}
+assert_layout!(OutputDrops, 24);
+
+/// Value of `PORTS`, keyed by ifindex: what the kernel programs need to know about a device, as input and as output.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Port {
@@ -63,8 +103,11 @@ pub struct Port {
     pub flags: u32,
     /// The device's own address: frames to other unicast addresses are not for us.
     pub mac: Mac,
+    /// Copies leave through here when the packet's TTL was above this on arrival; 0 and 1 = all. For copies of the TC
+    /// program: the egress program has its own.
+    pub ttl_threshold: u8,
     /// Zero; keeps the layout free of padding.
-    pub reserved: [u8; 2],
+    pub reserved: u8,
 }
 assert_layout!(Port, 32);
 
@@ -75,6 +118,13 @@ pub const PORT_UPSTREAM: u32 = 1;
 pub const PORT_CLOSED: u32 = 1 << 1;
 /// [`Port::flags`]: `GROUPS` says which groups are forwarded from here.
 pub const PORT_FILTERS_GROUPS: u32 = 1 << 2;
+/// [`Port::flags`]: the TC program does everything that the XDP program does elsewhere, and an XDP program that may be
+/// there too does nothing. Without it the TC program, if there is one, only replicates what XDP leaves to it.
+pub const PORT_TC: u32 = 1 << 3;
+/// [`Port::flags`]: the XDP program leaves replicating to the TC program, whatever the flow: XDP runs in generic mode.
+pub const PORT_REPLICATES_IN_TC: u32 = 1 << 4;
+/// [`Port::flags`]: packets come without a link-layer header (tun, ppp, wireguard). With [`PORT_TC`] only.
+pub const PORT_NO_LINK_HEADER: u32 = 1 << 5;
 
 /// Data part of a `SOURCES` key, a longest-prefix match of interface and source.
 #[repr(C)]
@@ -132,8 +182,10 @@ pub struct Control {
     pub set_without_flow: u32,
     /// Nonzero while `GROUPS` has entries under [`TOWARDS_UPSTREAM`].
     pub filters_towards_upstream: u32,
+    /// `FLOW_*` for packets that take `set_without_flow`.
+    pub flags_without_flow: u32,
 }
-assert_layout!(Control, 12);
+assert_layout!(Control, 16);
 
 /// A record of the `REFUSALS` ring buffer: a packet was not forwarded because of its source. At most one a source and
 /// minute, and not more a second than the interface's share.
@@ -185,6 +237,12 @@ pub const MAX_SOURCE_PREFIXES: u32 = 65_536;
 pub const MAX_GROUP_PREFIXES: u32 = 65_536;
 /// Capacity of `SETS`, hence of distinct output sets.
 pub const MAX_SETS: u32 = 65_536;
+/// The most outputs of a replication set.
+pub const MAX_OUTPUTS: usize = 1024;
+/// Outputs in one block of `OUTPUTS`: one cache line.
+pub const OUTPUTS_IN_BLOCK: usize = 16;
+/// Capacity of `OUTPUTS`: twice the sets, because most sets have at most one block.
+pub const MAX_OUTPUTS_BLOCKS: u32 = 2 * MAX_SETS;
 /// Default capacity of `FLOWS` and `FLOW_STATS`; `max_flows` overrides it at load time.
 pub const DEFAULT_MAX_FLOWS: u32 = 65_536;
 /// Bytes of the `EVENTS` ring: about 90,000 IGMPv2 messages.

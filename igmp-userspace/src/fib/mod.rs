@@ -6,12 +6,17 @@
 
 mod change;
 pub mod groups;
+mod paths;
 pub mod routes;
 pub mod sets;
 pub mod sources;
 mod upstream;
 
+<<<<<<< HEAD
 pub use change::Change;
+=======
+pub use paths::Path;
+>>>>>>> tc
 pub use upstream::Upstream;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -19,6 +24,7 @@ use std::net::Ipv4Addr;
 use std::ops::Bound;
 
 use crate::proto::IfIndex;
+use paths::Paths;
 use routes::{Member, Outputs};
 use sets::{SetId, Sets};
 use upstream::{ByOrigin, WithoutFlow};
@@ -41,8 +47,60 @@ pub struct Flow {
     pub from_downstream: Option<SetId>,
     /// Index of its packet and byte counts.
     pub stats: u32,
+    /// Who replicates it.
+    pub path: Path,
 }
 
+<<<<<<< HEAD
+=======
+/// One write to the kernel maps. Applied in the order given, a packet never sees a flow half done.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Change {
+    /// Put `outputs` into the spare set `set`.
+    FillSet {
+        /// A set no flow names yet.
+        set: SetId,
+        /// What it will replicate to.
+        outputs: Outputs,
+    },
+    /// Take `outputs` out of `set`, which no packet can see any more.
+    ClearSet {
+        /// A retired set.
+        set: SetId,
+        /// What it holds.
+        outputs: Outputs,
+    },
+    /// Install or replace a flow.
+    PutFlow(FlowId, Flow),
+    /// Remove a flow.
+    DeleteFlow(FlowId),
+    /// Say whether any (S,G) flow exists.
+    SourceSpecific(bool),
+    /// Say where packets from downstream go that have no flow, and on which path; `None` = nowhere.
+    SetWithoutFlow(Option<SetId>, Path),
+    /// Say whether [`groups`] restricts which packets without a flow go there.
+    FilterWithoutFlow(bool),
+    /// Zero the counts at this index, which no flow uses any more.
+    ResetStats(u32),
+}
+
+impl Change {
+    /// How many elements of kernel maps it writes or removes.
+    #[must_use]
+    pub fn map_writes(&self) -> usize {
+        match self {
+            Self::FillSet { outputs, .. } | Self::ClearSet { outputs, .. } => outputs.len(),
+            Self::PutFlow(..)
+            | Self::DeleteFlow(_)
+            | Self::SourceSpecific(_)
+            | Self::SetWithoutFlow(..)
+            | Self::FilterWithoutFlow(_)
+            | Self::ResetStats(_) => 1,
+        }
+    }
+}
+
+>>>>>>> tc
 /// Why a flow that should be there is not.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
 pub enum Refusal {
@@ -69,6 +127,7 @@ pub struct Retired {
 pub struct Fib {
     upstream: Option<Upstream>,
     without_flow: WithoutFlow,
+    paths: Paths,
     max_flows: u32,
     flows: BTreeMap<FlowId, Flow>,
     source_specific: usize,
@@ -88,6 +147,7 @@ impl Fib {
         Self {
             upstream: None,
             without_flow: WithoutFlow::default(),
+            paths: Paths::default(),
             max_flows,
             flows: BTreeMap::new(),
             source_specific: 0,
@@ -138,7 +198,11 @@ impl Fib {
     /// Why what is missing now is missing.
     pub fn update_group(&mut self, group: Ipv4Addr, members: &[Member]) -> Result<(), Refusal> {
         self.refused.remove(&group);
-        let wanted = routes::flows(members);
+        let mut wanted = routes::flows(members);
+        if self.paths.is_local(group) {
+            // Without a flow the upstream alone would get what comes from downstream, and not this host.
+            wanted.entry(None).or_default();
+        }
         let stale: Vec<FlowId> = self
             .flows_of(group)
             .filter(|id| !wanted.contains_key(&id.source))
@@ -243,7 +307,9 @@ impl Fib {
     fn install(&mut self, id: FlowId, members: &Outputs) -> Result<(), Refusal> {
         let installed = self.flows.get(&id).copied();
         let outputs = self.by_origin(id.group, members);
+        let path = self.path(id.group, &outputs);
         if let Some(flow) = installed
+            && flow.path == path
             && self.outputs(flow.from_upstream) == outputs.from_upstream
             && self.outputs(flow.from_downstream) == outputs.from_downstream
         {
@@ -267,6 +333,7 @@ impl Fib {
             from_upstream,
             from_downstream,
             stats,
+            path,
         };
         if installed.is_none() {
             self.count_source_specific(id, true);

@@ -1,15 +1,16 @@
-//! The kernel side as userspace holds it: the loaded ingress program and its maps.
+//! The kernel side as userspace holds it: the loaded programs of incoming interfaces and their maps.
 //!
 //! One owner writes the maps: the event loop, through [`Datapath`]. Only making replication sets, which waits for RCU
 //! grace periods, happens elsewhere ([`pool`]).
 
 mod attach;
 mod egress;
+mod outputs;
 mod pod;
 pub mod pool;
 mod sys;
 
-pub use attach::{AttachError, Attachment};
+pub use attach::{AttachError, Attachment, Hook};
 pub use egress::{EGRESS_DROPS, EGRESS_DROPS_DESCRIPTION, Egress};
 
 use std::collections::HashMap as StdHashMap;
@@ -18,19 +19,23 @@ use std::os::fd::{AsFd, BorrowedFd};
 use anyhow::{Context, Result};
 use aya::maps::lpm_trie::Key;
 use aya::maps::{Array, HashMap, LpmTrie, MapData, MapError, PerCpuArray, PerCpuValues, RingBuf};
-use aya::programs::Xdp;
+use aya::programs::{SchedClassifier, Xdp};
 use aya::util::nr_cpus;
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
 use igmp_common::Counter;
-use igmp_common::maps::{Control, FlowEntry, FlowKey, FlowStats, NO_SET, Port, SourceKey};
+use igmp_common::maps::{
+    Control, FLOW_LOCAL, FLOW_TC, FlowEntry, FlowKey, FlowStats, NO_SET, OutputDrops, Port,
+    SourceKey,
+};
 use ipnet::Ipv4Net;
 use tracing::warn;
 
 use crate::fib::groups::GroupPrefix;
 use crate::fib::sets::SetId;
 use crate::fib::sources::SourcePrefix;
-use crate::fib::{Change, Flow, FlowId};
+use crate::fib::{Change, Flow, FlowId, Path};
 use crate::proto::IfIndex;
+use outputs::OutputLists;
 use pod::Raw;
 use pool::Set;
 
@@ -45,7 +50,7 @@ pub struct Options {
     pub kernel_log: bool,
 }
 
-/// The ingress program, its maps, and the replication sets.
+/// The programs of incoming interfaces, their maps, and the replication sets.
 pub struct Datapath {
     ebpf: Ebpf,
     ports: HashMap<MapData, u32, Raw<Port>>,
@@ -57,6 +62,7 @@ pub struct Datapath {
     /// What `control_map` holds; it can only be written whole.
     control: Control,
     counters: PerCpuArray<MapData, [u64; Counter::COUNT]>,
+    output_lists: OutputLists,
     sets: StdHashMap<SetId, Set>,
 }
 
@@ -73,11 +79,11 @@ pub struct Loaded {
 }
 
 impl Datapath {
-    /// Loads the ingress program into the kernel. Nothing is attached yet.
+    /// Loads the programs of incoming interfaces into the kernel. Nothing is attached yet.
     ///
     /// # Errors
     ///
-    /// The kernel refuses a map or the program (no CAP_BPF, no memory); its log is part of the error.
+    /// The kernel refuses a map or a program (no CAP_BPF, no memory); its log is part of the error.
     pub fn load(options: Options) -> Result<Loaded> {
         sys::raise_open_files_limit();
         let log_level: u8 = if options.kernel_log { u8::MAX } else { 0 };
@@ -91,6 +97,7 @@ impl Datapath {
         ingress(&mut ebpf)?
             .load()
             .context("loading the ingress program")?;
+        tc(&mut ebpf)?.load().context("loading the TC program")?;
         let events = take(&mut ebpf, "EVENTS")?.try_into()?;
         let refusals = take(&mut ebpf, "REFUSALS")?.try_into()?;
         let aya::maps::Map::ArrayOfMaps(sets) = take(&mut ebpf, "SETS")? else {
@@ -105,6 +112,7 @@ impl Datapath {
             control_map: take(&mut ebpf, "CONTROL")?.try_into()?,
             control: Control::default(),
             counters: take(&mut ebpf, "COUNTERS")?.try_into()?,
+            output_lists: OutputLists::take(&mut ebpf)?,
             sets: StdHashMap::new(),
             ebpf,
         };
@@ -125,7 +133,7 @@ impl Datapath {
         aya_log::EbpfLogger::init(&mut self.ebpf).context("opening the kernel programs' log")
     }
 
-    /// The loaded ingress program, for `BPF_PROG_TEST_RUN`.
+    /// The loaded XDP program, for `BPF_PROG_TEST_RUN`.
     ///
     /// # Errors
     ///
@@ -134,17 +142,35 @@ impl Datapath {
         ingress(&mut self.ebpf)
     }
 
-    /// Attaches the ingress program to a device, natively.
+    /// The loaded TC program, for `BPF_PROG_TEST_RUN`.
+    ///
+    /// # Errors
+    ///
+    /// The kernel object is not the one this was built with.
+    pub fn tc(&mut self) -> Result<&mut SchedClassifier> {
+        tc(&mut self.ebpf)
+    }
+
+    /// Attaches the program for `hook` to a device of the calling thread's network namespace. A device may have one in
+    /// XDP and one in TC at once; the flags of its [`Port`] say who does what.
     ///
     /// # Errors
     ///
     /// See [`AttachError`].
-    pub fn attach(&mut self, interface: IfIndex) -> Result<Attachment, AttachError> {
-        let program = ingress(&mut self.ebpf).map_err(AttachError::Program)?;
-        attach::attach(program, interface)
+    pub fn attach(&mut self, interface: IfIndex, hook: Hook) -> Result<Attachment, AttachError> {
+        match hook {
+            Hook::XdpNative | Hook::XdpGeneric => {
+                let program = ingress(&mut self.ebpf).map_err(AttachError::Program)?;
+                attach::xdp(program, interface, hook)
+            }
+            Hook::Tc => {
+                let program = tc(&mut self.ebpf).map_err(AttachError::Program)?;
+                attach::tc(program, interface)
+            }
+        }
     }
 
-    /// Tells the ingress program about the device it runs on.
+    /// Tells the programs about a device, as input and as output.
     ///
     /// # Errors
     ///
@@ -223,9 +249,10 @@ impl Datapath {
                 for output in outputs {
                     self.put_output(*set, *output, egress(*output));
                 }
-                Ok(())
+                self.output_lists.fill(*set, outputs)
             }
             Change::ClearSet { set, outputs } => {
+                self.output_lists.clear(*set, outputs);
                 if let Some(set) = self.sets.get_mut(set) {
                     for output in outputs {
                         // Gone already when the device is: the kernel purges its entries (dev_map_notification).
@@ -243,8 +270,9 @@ impl Datapath {
                 self.control.source_specific_flows = u32::from(*on);
                 self.write_control()
             }
-            Change::SetWithoutFlow(set) => {
+            Change::SetWithoutFlow(set, path) => {
                 self.control.set_without_flow = set_index(*set);
+                self.control.flags_without_flow = path_flags(*path);
                 self.write_control()
             }
             Change::FilterWithoutFlow(on) => {
@@ -252,9 +280,8 @@ impl Datapath {
                 self.write_control()
             }
             Change::ResetStats(stats) => {
-                let zero = vec![Raw(FlowStats::default()); possible_cpus()];
-                self.flow_stats
-                    .set(*stats, PerCpuValues::try_from(zero)?, 0)
+                let zero = on_all_cpus(Raw(FlowStats::default()))?;
+                self.flow_stats.set(*stats, zero, 0)
             }
         }
     }
@@ -297,8 +324,18 @@ impl Datapath {
     ///
     /// The kernel refused: no such slot.
     pub fn reset_counters(&mut self, slot: u32) -> Result<(), MapError> {
-        let zero = vec![[0; Counter::COUNT]; possible_cpus()];
-        self.counters.set(slot, PerCpuValues::try_from(zero)?, 0)
+        self.output_lists.reset_drops(slot)?;
+        self.counters
+            .set(slot, on_all_cpus([0; Counter::COUNT])?, 0)
+    }
+
+    /// Copies that the TC program did not send out of the port in `slot`, summed over CPUs, by reason.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses.
+    pub fn output_drops(&self, slot: u32) -> Result<OutputDrops, MapError> {
+        self.output_lists.drops(slot)
     }
 
     /// Packets and bytes at a flow's statistics index, summed over CPUs.
@@ -326,13 +363,22 @@ fn ingress(ebpf: &mut Ebpf) -> Result<&mut Xdp> {
         .context("kernel object: igmp_ingress is not XDP")
 }
 
+fn tc(ebpf: &mut Ebpf) -> Result<&mut SchedClassifier> {
+    ebpf.program_mut("igmp_tc")
+        .context("kernel object: no igmp_tc")?
+        .try_into()
+        .context("kernel object: igmp_tc is not a classifier")
+}
+
 fn take(ebpf: &mut Ebpf, name: &str) -> Result<aya::maps::Map> {
     ebpf.take_map(name)
         .with_context(|| format!("kernel object: no map {name}"))
 }
 
-fn possible_cpus() -> usize {
-    nr_cpus().unwrap_or(1)
+/// The same value for each CPU.
+fn on_all_cpus<T: aya::Pod>(value: T) -> Result<PerCpuValues<T>, MapError> {
+    let cpus = nr_cpus().unwrap_or(1);
+    Ok(PerCpuValues::try_from(vec![value; cpus])?)
 }
 
 fn flow_key(id: FlowId) -> FlowKey {
@@ -347,6 +393,15 @@ fn flow_entry(flow: Flow) -> FlowEntry {
         set_from_upstream: set_index(flow.from_upstream),
         set_from_downstream: set_index(flow.from_downstream),
         stats: flow.stats,
+        flags: path_flags(flow.path),
+    }
+}
+
+fn path_flags(path: Path) -> u32 {
+    match path {
+        Path::Xdp => 0,
+        Path::Tc => FLOW_TC,
+        Path::TcAndLocal => FLOW_TC | FLOW_LOCAL,
     }
 }
 

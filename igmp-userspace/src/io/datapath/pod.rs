@@ -1,7 +1,9 @@
 //! Lets aya read and write the map types of `igmp-common`, which knows nothing of aya.
 
 use aya::Pod;
-use igmp_common::maps::{Control, FlowEntry, FlowKey, FlowStats, Port, SourceKey};
+use igmp_common::maps::{
+    Control, FlowEntry, FlowKey, FlowStats, OutputDrops, OutputsBlock, OutputsKey, Port, SourceKey,
+};
 
 /// A map key or value of `igmp-common`.
 #[derive(Clone, Copy, Debug)]
@@ -15,4 +17,14 @@ macro_rules! pod {
     };
 }
 
-pod!(Control, FlowEntry, FlowKey, FlowStats, Port, SourceKey);
+pod!(
+    Control,
+    FlowEntry,
+    FlowKey,
+    FlowStats,
+    OutputDrops,
+    OutputsBlock,
+    OutputsKey,
+    Port,
+    SourceKey
+);
