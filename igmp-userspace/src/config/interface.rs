@@ -111,7 +111,9 @@ pub(super) fn read(
         Problem::new(format!("this interface has no {key}"), remedy).at(&*place)
     };
 
-    let name = section.parsed("name", "eth0", |text| Ok(text.to_owned()))?;
+    let name = section.parsed("name", "eth0", |text| {
+        check_name_for(Role::Downstream, text).map(|()| text.to_owned())
+    })?;
     let role = section.parsed("role", "downstream", Role::from_str)?;
     let mode = section.parsed("mode", "auto", Mode::from_str)?;
     let unnumbered = section.parsed("unnumbered", "eth0", |text| {

@@ -5,6 +5,7 @@
 //! `Daemon::settle` drains what follows: packets out, flows into the kernel maps.
 
 mod interfaces;
+mod local;
 mod reload;
 mod tell;
 mod upstream;
@@ -29,6 +30,8 @@ use super::events::{self, Event};
 use super::links::{self, Snapshot};
 use super::losses::Losses;
 use super::multicast_filter::MulticastFilter;
+use super::multicast_router;
+use super::netdev;
 use super::notify;
 use super::packet_socket::PacketSocket;
 use super::ports::Ports;
@@ -41,6 +44,7 @@ use crate::config::pattern::is_pattern;
 use crate::fib::routes::Member;
 use crate::fib::{Change, Fib};
 use crate::proto::proxy::Proxy;
+use crate::proto::upstream::Subscription;
 use crate::proto::{EventKind, IfIndex, Input, Instant, Output, Router};
 use crate::wire;
 
@@ -78,12 +82,20 @@ pub async fn run(config: Config, options: Options) -> Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
     let mut snapshots = links::watch();
+    let mut features = netdev::watch();
     let mut control = ControlServer::bind(&config.control_socket).await?;
     for warning in config.warnings() {
         warn!("{warning}");
     }
-    let (mut daemon, mut rings) =
-        Daemon::start(config, options, control.publisher(), &mut snapshots).await?;
+    multicast_router::warn_if_active(&config);
+    let (mut daemon, mut rings) = Daemon::start(
+        config,
+        options,
+        control.publisher(),
+        &mut snapshots,
+        &mut features,
+    )
+    .await?;
     println!("ready");
     if let Err(error) = notify::ready() {
         warn!("telling the service manager: {error}");
@@ -109,6 +121,7 @@ pub async fn run(config: Config, options: Options) -> Result<()> {
             }
             () = sleep_until(deadline.into()) => daemon.timeout(),
             Some(snapshot) = snapshots.recv() => daemon.follow_links(snapshot),
+            Some(features) = features.recv() => daemon.follow_features(features),
             Some(done) = daemon.pool.done() => daemon.take_over(done),
             pending = control.next() => {
                 let response = status::answer(&mut daemon, &pending.request);
@@ -157,6 +170,8 @@ pub struct Daemon {
     losses: Losses,
     /// Names of the interfaces that went with the present input: there is something to tell about them yet.
     departed: BTreeMap<IfIndex, String>,
+    /// What sockets of this host have joined on the upstream interface.
+    local: BTreeMap<Ipv4Addr, Subscription>,
 }
 
 impl Daemon {
@@ -166,8 +181,13 @@ impl Daemon {
         options: Options,
         publisher: Publisher,
         snapshots: &mut mpsc::Receiver<Snapshot>,
+        features: &mut mpsc::Receiver<Option<netdev::Devices>>,
     ) -> Result<(Self, Rings)> {
         let snapshot = snapshots.recv().await.context("reading network devices")?;
+        let features = features
+            .recv()
+            .await
+            .context("reading what devices can do")?;
         if options.interfaces_must_exist {
             check_existence(&config, &snapshot)?;
         }
@@ -204,11 +224,13 @@ impl Daemon {
             dirty: BTreeSet::new(),
             losses: Losses::default(),
             departed: BTreeMap::new(),
+            local: BTreeMap::new(),
         };
         let policy = Input::Policy(daemon.config.policy.clone());
         daemon.router.handle_input(daemon.now(), policy);
         daemon.proxy.set_linger(daemon.config.proxy.leave_linger);
         daemon.stock_pool();
+        daemon.ports.set_features(features);
         daemon.ports.reconfigure(
             daemon.config.interface_rules(),
             reload::igmp_rate(&daemon.config),
@@ -285,6 +307,7 @@ impl Daemon {
             self.follow_links(self.snapshot.clone());
         }
         self.dirty.extend(self.fib.take_refused());
+        self.follow_local_listeners();
         let mut lost = 0;
         for port in self.ports.iter() {
             let Ok(counts) = self.datapath.counters(port.slot) else {

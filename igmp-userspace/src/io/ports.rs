@@ -1,11 +1,13 @@
 //! The configured interfaces and the devices behind them: attached when they appear, forgotten when they go, followed
 //! when they change.
 
+mod choice;
 mod device;
 mod follow;
+mod foreign;
 mod reconfigure;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use igmp_common::police::Rate;
@@ -14,16 +16,17 @@ use tracing::warn;
 
 use super::datapath::{BorrowedEgress, Datapath};
 use super::links::Snapshot;
+use super::netdev::{Devices, Features};
 use super::packet_socket::PacketSocket;
-use crate::api::InterfaceState;
+use crate::api::{self, InterfaceState};
 use crate::config::pattern::is_pattern;
-use crate::config::{InterfaceConfig, Role};
+use crate::config::{InterfaceConfig, Mode, Role};
 use crate::fib::Upstream;
 use crate::fib::groups::{self, GroupPrefix};
 use crate::fib::sources::{self, InterfaceSources, SourcePrefix};
 use crate::proto::IfIndex;
 pub use device::Device;
-use device::tell_program;
+use device::{World, tell_program};
 use follow::{follow_device, follow_state};
 
 /// One configured interface.
@@ -34,8 +37,10 @@ pub struct ConfiguredPort {
     pub slot: u32,
     /// The device, while there is one and we are attached to it.
     pub device: Option<Device>,
-    /// Why there is no device, or what the one there is like.
-    pub reason: String,
+    /// Why there is no device, or why the one there has the programs it has.
+    reason: String,
+    /// Why no XDP redirect reaches the device; `None` = it does.
+    no_redirect: Option<&'static str>,
     /// Another router forwards on the link: nothing that comes in is forwarded.
     closed: bool,
     /// When its last address went, while it is up.
@@ -64,10 +69,32 @@ impl ConfiguredPort {
             slot,
             device: None,
             reason: "no such device".into(),
+            no_redirect: None,
             closed: false,
             address_lost: None,
             running: None,
             reconfigured: false,
+        }
+    }
+
+    /// How packets that come in there are to be handled.
+    fn mode(&self) -> Mode {
+        self.config.mode.unwrap_or_default()
+    }
+
+    /// What handles packets that come in there.
+    #[must_use]
+    pub fn datapath(&self) -> api::Datapath {
+        let device = self.device.as_ref();
+        device.map_or(api::Datapath::None, |device| device.choice.datapath())
+    }
+
+    /// Why that does, and why copies to it do not go by XDP if they do not.
+    #[must_use]
+    pub fn datapath_reason(&self) -> String {
+        match self.no_redirect {
+            Some(no_redirect) => format!("{}; {no_redirect}", self.reason),
+            None => self.reason.clone(),
         }
     }
 
@@ -103,6 +130,8 @@ pub struct Ports {
     /// A port for each interface that those stand for.
     configured: Vec<ConfiguredPort>,
     igmp_rate: Rate,
+    /// What the kernel says that devices can do, if it does.
+    features: Option<Devices>,
     /// Devices that match, and that there is no room for.
     left_out: usize,
     sources: BTreeMap<SourcePrefix, u32>,
@@ -132,7 +161,7 @@ impl Ports {
     /// The egress program of a device.
     #[must_use]
     pub fn egress(&self, index: IfIndex) -> Option<BorrowedEgress<'_>> {
-        self.by_index(index)?.device.as_ref()?.egress.fd()
+        self.by_index(index)?.device.as_ref()?.egress.as_ref()?.fd()
     }
 
     /// Brings the ports in line with the devices there are.
@@ -144,20 +173,36 @@ impl Ports {
         now: Instant,
     ) -> Vec<PortEvent> {
         let mut events = Vec::new();
-        self.take_over(
-            snapshot,
-            &mut BTreeMap::new(),
+        let mut world = World {
+            igmp_rate: self.igmp_rate,
             datapath,
             socket,
-            &mut events,
-        );
+        };
+        self.take_over(snapshot, &mut BTreeMap::new(), &mut world, &mut events);
         for port in &mut self.configured {
-            let link = snapshot.links.get(&port.config.name);
-            follow_device(port, link, self.igmp_rate, datapath, socket, &mut events);
+            let features = self.features.as_ref();
+            follow_device(port, snapshot, features, &mut world, &mut events);
             follow_state(port, snapshot, now, &mut events);
         }
         self.update_sources(snapshot, datapath);
         events
+    }
+
+    /// Takes over what the kernel says that devices can do; `None` = it does not. [`reconcile`](Self::reconcile) then acts
+    /// on it.
+    pub fn set_features(&mut self, features: Option<Devices>) {
+        self.features = features;
+    }
+
+    fn features_of(&self, device: Option<IfIndex>) -> Option<Features> {
+        self.features.as_ref()?.get(&device?).copied()
+    }
+
+    /// The devices that no XDP redirect reaches.
+    #[must_use]
+    pub fn tc_outputs(&self) -> BTreeSet<IfIndex> {
+        let ports = self.iter().filter(|port| port.no_redirect.is_some());
+        ports.filter_map(ConfiguredPort::index).collect()
     }
 
     /// The upstream interface.

@@ -7,6 +7,7 @@ use super::Daemon;
 use super::interfaces::ready;
 use crate::api::Reload;
 use crate::config::{self, Config};
+use crate::io::multicast_router;
 use crate::proto::{Input, Policy};
 
 impl Daemon {
@@ -64,6 +65,7 @@ impl Daemon {
         if let Err(error) = self.multicast.set_limit(&self.socket, limit) {
             warn!("multicast_filter: {error}");
         }
+        multicast_router::warn_if_active(&config);
         self.config = config;
         self.follow_links(self.snapshot.clone());
         Ok(())

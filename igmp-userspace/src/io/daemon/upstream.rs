@@ -35,17 +35,17 @@ impl Daemon {
         self.dirty.extend(self.fib.groups());
     }
 
-    /// What all downstream interfaces want of `group` together (RFC 4605 section 4.1). Nothing while the group is
-    /// abandoned everywhere: that is quick leave.
+    /// What all downstream interfaces and this host's own sockets want of `group` together (RFC 4605 section 4.1).
+    /// Interfaces want nothing while the group is abandoned on all of them: that is quick leave.
     pub(super) fn wanted_upstream(&self, group: Ipv4Addr) -> Option<Subscription> {
         let states = || {
             let interfaces = self.router.interfaces();
             interfaces.filter_map(|(_, interface)| interface.group(group))
         };
-        if states().all(Group::is_abandoned) {
-            return None;
-        }
-        merge(states().map(|state| state.reception().into()))
+        let is_abandoned = states().all(Group::is_abandoned);
+        let members = states().filter(|_| !is_abandoned);
+        let local = self.local.get(&group).cloned();
+        merge(members.map(|state| state.reception().into()).chain(local))
     }
 
     /// Lets everything happen that the proxy has to say.

@@ -1,53 +1,107 @@
 //! A device with our programs: putting them there, and telling them about it.
 
-use anyhow::{Context, Result};
+use std::time::Instant;
+
+use anyhow::{Context, Result, anyhow};
 use igmp_common::maps::{Mac, PORT_CLOSED, PORT_FILTERS_GROUPS, PORT_UPSTREAM, Port};
 use igmp_common::police::Rate;
 use tracing::warn;
 
 use super::super::datapath::{Attachment, Datapath, Egress};
 use super::super::links::Link;
+use super::super::netdev::Features;
 use super::super::packet_socket::{Multicast, PacketSocket};
-use super::{ConfiguredPort, PortEvent};
-use crate::config::Role;
+use super::choice::{Choice, Facts};
+use super::{ConfiguredPort, PortEvent, foreign};
+use crate::config::{Mode, Role};
 use crate::proto::IfIndex;
 
 /// A device with our programs.
 pub struct Device {
     /// The device as netlink last described it.
     pub link: Link,
+    /// Which programs, and why.
+    pub choice: Choice,
+    pub(super) facts: Facts,
     pub(super) mac: Mac,
-    pub(super) egress: Egress,
-    _attachment: Attachment,
+    /// `None`: copies without an Ethernet header have nothing to rewrite.
+    pub(super) egress: Option<Egress>,
+    pub(super) attached_at: Instant,
+    _attachments: Vec<Attachment>,
 }
 
 impl Device {
     /// Copies that were not sent because of the TTL threshold.
     #[must_use]
     pub fn egress_drops(&self) -> u64 {
-        self.egress.drops().unwrap_or_default()
+        let drops = self.egress.as_ref().map(Egress::drops);
+        drops.and_then(Result::ok).unwrap_or_default()
     }
 }
 
+/// What attaching needs besides the port and its device.
+pub(super) struct World<'a> {
+    pub(super) igmp_rate: Rate,
+    pub(super) datapath: &'a mut Datapath,
+    pub(super) socket: &'a PacketSocket,
+}
+
+/// Attaches the programs that the port's mode asks for.
 pub(super) fn attach(
     port: &mut ConfiguredPort,
     link: &Link,
-    igmp_rate: Rate,
-    datapath: &mut Datapath,
-    socket: &PacketSocket,
+    features: Option<Features>,
+    world: &mut World<'_>,
 ) -> Result<Device> {
-    let (mac, egress) = egress_for(port, link, igmp_rate, datapath)?;
-    receive_multicast(port.config.role, link.index, socket)?;
-    let attachment = datapath
-        .attach(link.index)
-        .inspect_err(|_| release(link.index, port.config.role, datapath, socket))?;
-    port.reason = "driver has native XDP".into();
+    let mode = port.mode();
+    let facts = Facts::new(link, features, own_xdp(world.datapath)?);
+    let foreign = facts.foreign_xdp.map(foreign::describe);
+    let choice = Choice::new(mode, link, &facts, foreign.as_deref());
+    let choice = choice.map_err(|reason| anyhow!(reason))?;
+    receive_multicast(port.config.role, link.index, world.socket)?;
+    let attached = match attach_programs(port, link, &choice, world) {
+        Err(error) if mode == Mode::Auto && choice.has_xdp() => {
+            let choice = Choice::tc(link, format!("{error:#}"));
+            attach_programs(port, link, &choice, world).map(|attached| (choice, attached))
+        }
+        attached => attached.map(|attached| (choice, attached)),
+    };
+    let (choice, (egress, attachments)) = attached.inspect_err(|_| {
+        release(link.index, port.config.role, world.datapath, world.socket);
+    })?;
+    port.reason.clone_from(&choice.reason);
     Ok(Device {
         link: link.clone(),
-        mac,
+        choice,
+        facts,
+        mac: link.mac.unwrap_or_default(),
         egress,
-        _attachment: attachment,
+        attached_at: Instant::now(),
+        _attachments: attachments,
     })
+}
+
+/// The programs read the port's entry with their first frame: it is there before them.
+fn attach_programs(
+    port: &ConfiguredPort,
+    link: &Link,
+    choice: &Choice,
+    world: &mut World<'_>,
+) -> Result<(Option<Egress>, Vec<Attachment>)> {
+    let mac = link.mac.unwrap_or_default();
+    let entry = entry(port, world.igmp_rate, choice.flags, mac);
+    world.datapath.put_port(link.index, entry)?;
+    let egress = egress(port, link)?;
+    // TC first: what XDP leaves to it must not get past it.
+    let hooks = choice.hooks.iter().rev();
+    let attachments = hooks.map(|hook| world.datapath.attach(link.index, *hook));
+    let attachments = attachments.collect::<Result<_, _>>()?;
+    Ok((egress, attachments))
+}
+
+/// The id of our XDP program.
+pub(super) fn own_xdp(datapath: &mut Datapath) -> Result<u32> {
+    Ok(datapath.ingress()?.info()?.id())
 }
 
 /// Downstream every group may come in: reports are sent to the group they are about, and every source is sent upstream.
@@ -85,44 +139,36 @@ pub(super) fn end_multicast(role: Role, interface: IfIndex, socket: &PacketSocke
 /// Another egress program, because what it holds as constants has changed.
 pub(super) fn load_egress(
     port: &mut ConfiguredPort,
-    igmp_rate: Rate,
-    datapath: &mut Datapath,
+    world: &mut World<'_>,
     events: &mut Vec<PortEvent>,
 ) {
-    let Some(device) = &port.device else { return };
+    let Some(device) = &mut port.device else {
+        return;
+    };
+    device.mac = device.link.mac.unwrap_or_default();
     let link = device.link.clone();
-    match egress_for(port, &link, igmp_rate, datapath) {
-        Ok((mac, egress)) => {
-            if let Some(device) = &mut port.device {
-                device.mac = mac;
-                device.egress = egress;
-            }
+    tell_program(port, world.igmp_rate, world.datapath);
+    match (egress(port, &link), &mut port.device) {
+        (Ok(egress), Some(device)) => {
+            device.egress = egress;
             events.push(PortEvent::EgressChanged(link.index));
         }
-        Err(error) => warn!(
+        (Err(error), _) => warn!(
             interface = link.name,
             "egress program not replaced: {error:#}"
         ),
+        (Ok(_), None) => {}
     }
 }
 
-/// Tells the ingress program about the port and loads the egress program for it.
-fn egress_for(
-    port: &ConfiguredPort,
-    link: &Link,
-    igmp_rate: Rate,
-    datapath: &mut Datapath,
-) -> Result<(Mac, Egress)> {
-    let mac = link
-        .mac
-        .context("not an Ethernet device, and native XDP needs one")?;
-    datapath.put_port(link.index, entry(port, igmp_rate, mac))?;
-    Ok((mac, Egress::load(mac, port.config.ttl_threshold)?))
+fn egress(port: &ConfiguredPort, link: &Link) -> Result<Option<Egress>> {
+    let load = |mac| Egress::load(mac, port.config.ttl_threshold);
+    link.mac.map(load).transpose()
 }
 
-/// What the ingress program needs to know about a port.
-fn entry(port: &ConfiguredPort, igmp_rate: Rate, mac: Mac) -> Port {
-    let flags = [
+/// What the kernel programs need to know about a port; `flags` are those of its [`Choice`].
+fn entry(port: &ConfiguredPort, igmp_rate: Rate, flags: u32, mac: Mac) -> Port {
+    let own_flags = [
         (port.config.role == Role::Upstream, PORT_UPSTREAM),
         (port.closed, PORT_CLOSED),
         (
@@ -130,20 +176,21 @@ fn entry(port: &ConfiguredPort, igmp_rate: Rate, mac: Mac) -> Port {
             PORT_FILTERS_GROUPS,
         ),
     ];
-    let set = flags.into_iter().filter(|(is_set, _)| *is_set);
+    let set = own_flags.into_iter().filter(|(is_set, _)| *is_set);
     Port {
         igmp_rate,
         slot: port.slot,
-        flags: set.fold(0, |flags, (_, flag)| flags | flag),
+        flags: set.fold(flags, |flags, (_, flag)| flags | flag),
         mac,
-        reserved: [0; 2],
+        ttl_threshold: port.config.ttl_threshold,
+        reserved: 0,
     }
 }
 
-/// Tells the ingress program what has changed for it.
+/// Tells the kernel programs what has changed for them.
 pub(super) fn tell_program(port: &ConfiguredPort, igmp_rate: Rate, datapath: &mut Datapath) {
     let Some(device) = &port.device else { return };
-    let entry = entry(port, igmp_rate, device.mac);
+    let entry = entry(port, igmp_rate, device.choice.flags, device.mac);
     if let Err(error) = datapath.put_port(device.link.index, entry) {
         warn!(
             interface = port.config.name,

@@ -3,15 +3,15 @@
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-use igmp_common::police::Rate;
 use ipnet::Ipv4Net;
 use tracing::{info, warn};
 
-use super::super::datapath::Datapath;
 use super::super::links::{Link, Snapshot};
-use super::super::packet_socket::PacketSocket;
-use super::device::{attach, load_egress};
+use super::super::netdev::{Devices, Features};
+use super::choice::Facts;
+use super::device::{World, attach, end_multicast, load_egress, own_xdp};
 use super::{ConfiguredPort, PortEvent};
+use crate::config::Mode;
 
 /// An address that goes and comes back within this time (a changed prefix, a DHCP renewal) costs no memberships. And a
 /// device that has just come up has so long to be given one.
@@ -24,12 +24,12 @@ const NO_ADDRESS: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 32);
 /// Attaches to a device that appeared, lets go of one that went, takes over what changed.
 pub(super) fn follow_device(
     port: &mut ConfiguredPort,
-    link: Option<&Link>,
-    igmp_rate: Rate,
-    datapath: &mut Datapath,
-    socket: &PacketSocket,
+    snapshot: &Snapshot,
+    features: Option<&Devices>,
+    world: &mut World<'_>,
     events: &mut Vec<PortEvent>,
 ) {
+    let link = snapshot.links.get(&port.config.name);
     if let Some(device) = &port.device
         && link.is_none_or(|link| link.index != device.link.index)
     {
@@ -43,29 +43,94 @@ pub(super) fn follow_device(
         port.device = None;
         port.reason = "no such device".into();
         // The device took its attachment along; its entry is ours to remove.
-        let _ = datapath.delete_port(index);
+        let _ = world.datapath.delete_port(index);
     }
     let Some(link) = link else { return };
+    let features = features.and_then(|features| features.get(&link.index).copied());
     if let Some(device) = &mut port.device {
         let is_other_mac = link.mac.is_some_and(|mac| mac != device.mac);
         device.link = link.clone();
         if is_other_mac {
-            load_egress(port, igmp_rate, datapath, events);
+            load_egress(port, world, events);
         }
-        return;
+        if let Some(why) = reason_to_attach_again(port, snapshot.taken, features, world) {
+            warn!(interface = link.name, "{why}: attaching again");
+            attach_again(port, features, world, events);
+        }
+    } else {
+        match attach(port, link, features, world) {
+            Ok(device) => {
+                let how = &device.choice.reason;
+                info!(
+                    interface = link.name,
+                    ifindex = link.index.0,
+                    "attached: {how}"
+                );
+                port.device = Some(device);
+            }
+            Err(error) => refused(port, &error),
+        }
     }
-    match attach(port, link, igmp_rate, datapath, socket) {
+    port.no_redirect = port.device.as_ref().and_then(|device| {
+        let choice = &device.choice;
+        choice.no_redirect(port.mode(), &device.link, features)
+    });
+}
+
+/// Why the programs on a device should be put there anew; `None` = they are there, and the right ones.
+fn reason_to_attach_again(
+    port: &ConfiguredPort,
+    taken: Option<Instant>,
+    features: Option<Features>,
+    world: &mut World<'_>,
+) -> Option<&'static str> {
+    let device = port.device.as_ref()?;
+    let own_xdp = own_xdp(world.datapath).ok()?;
+    if device.choice.has_xdp() {
+        // What was read before we attached does not show it.
+        let is_later = taken.is_some_and(|taken| taken > device.attached_at);
+        let is_gone = is_later && device.link.xdp != Some(own_xdp);
+        return is_gone.then_some("somebody took our XDP program off");
+    }
+    let facts = Facts::new(&device.link, features, own_xdp);
+    let may_change = port.mode() == Mode::Auto && device.link.mac.is_some();
+    (may_change && facts != device.facts).then_some("another program may suit it now")
+}
+
+/// Puts the programs on a device anew. Memberships stay.
+pub(super) fn attach_again(
+    port: &mut ConfiguredPort,
+    features: Option<Features>,
+    world: &mut World<'_>,
+    events: &mut Vec<PortEvent>,
+) {
+    let Some(device) = port.device.take() else {
+        return;
+    };
+    let link = device.link.clone();
+    // A device has one program a hook: the old ones go first.
+    drop(device);
+    end_multicast(port.config.role, link.index, world.socket);
+    match attach(port, &link, features, world) {
         Ok(device) => {
-            info!(interface = link.name, ifindex = link.index.0, "attached");
             port.device = Some(device);
+            events.push(PortEvent::EgressChanged(link.index));
         }
         Err(error) => {
-            let reason = format!("{error:#}");
-            if port.reason != reason {
-                warn!(interface = link.name, "not attached: {reason}");
-                port.reason = reason;
+            refused(port, &error);
+            if port.running.take().is_some() {
+                events.push(PortEvent::Gone(link.index, link.name));
             }
         }
+    }
+}
+
+/// Says once why a device has no programs of ours.
+fn refused(port: &mut ConfiguredPort, error: &anyhow::Error) {
+    let reason = format!("{error:#}");
+    if port.reason != reason {
+        warn!(interface = port.config.name, "not attached: {reason}");
+        port.reason = reason;
     }
 }
 

@@ -10,9 +10,12 @@ use tracing::{info, warn};
 
 use super::super::datapath::Datapath;
 use super::super::links::Snapshot;
+use super::super::netdev::Features;
 use super::super::packet_socket::PacketSocket;
-use super::device::{attach, end_multicast, load_egress, receive_multicast, release, tell_program};
-use super::follow::stop;
+use super::device::{
+    World, attach, end_multicast, load_egress, receive_multicast, release, tell_program,
+};
+use super::follow::{attach_again, stop};
 use super::{ConfiguredPort, PortEvent, Ports};
 use crate::config::{InterfaceConfig, pattern};
 
@@ -31,15 +34,20 @@ impl Ports {
         socket: &PacketSocket,
     ) -> Result<Vec<PortEvent>> {
         check_number(&rules)?;
-        let mut added = self.attach_named(&rules, igmp_rate, snapshot, datapath, socket)?;
+        let mut world = World {
+            igmp_rate,
+            datapath,
+            socket,
+        };
+        let mut added = self.attach_named(&rules, snapshot, &mut world)?;
         let rate_changed = self.igmp_rate != igmp_rate;
         self.igmp_rate = igmp_rate;
         self.rules = rules;
         let mut events = Vec::new();
-        self.take_over(snapshot, &mut added, datapath, socket, &mut events);
+        self.take_over(snapshot, &mut added, &mut world, &mut events);
         if rate_changed {
             for port in &self.configured {
-                tell_program(port, igmp_rate, datapath);
+                tell_program(port, igmp_rate, world.datapath);
             }
         }
         Ok(events)
@@ -51,8 +59,7 @@ impl Ports {
         &mut self,
         snapshot: &Snapshot,
         added: &mut BTreeMap<String, ConfiguredPort>,
-        datapath: &mut Datapath,
-        socket: &PacketSocket,
+        world: &mut World<'_>,
         events: &mut Vec<PortEvent>,
     ) {
         let wanted = self.wanted(snapshot);
@@ -66,14 +73,15 @@ impl Ports {
         for config in wanted {
             if let Some(mut port) = present.remove(&config.name) {
                 if port.config != config {
-                    change(&mut port, config, self.igmp_rate, datapath, socket, events);
+                    let features = self.features_of(port.index());
+                    change(&mut port, config, features, world, events);
                 }
                 self.configured.push(port);
             } else if let Some(port) = added.remove(&config.name) {
                 self.configured.push(port);
             } else if let Some(slot) = free.pop_first() {
                 self.warn_of_two_patterns(&config);
-                self.configured.push(new_port(config, slot, datapath));
+                self.configured.push(new_port(config, slot, world.datapath));
             } else {
                 left_out += 1;
             }
@@ -90,7 +98,7 @@ impl Ports {
             info!(interface = name, "no longer an interface of ours");
             stop(&mut port, events);
             if let Some(index) = port.index() {
-                release(index, port.config.role, datapath, socket);
+                release(index, port.config.role, world.datapath, world.socket);
             }
         }
     }
@@ -125,17 +133,16 @@ impl Ports {
     fn attach_named(
         &self,
         rules: &[InterfaceConfig],
-        igmp_rate: Rate,
         snapshot: &Snapshot,
-        datapath: &mut Datapath,
-        socket: &PacketSocket,
+        world: &mut World<'_>,
     ) -> Result<BTreeMap<String, ConfiguredPort>> {
         let mut added = BTreeMap::new();
         let mut attach_one = |config: InterfaceConfig, slot: u32| {
-            let mut port = new_port(config, slot, datapath);
+            let mut port = new_port(config, slot, world.datapath);
             let name = port.config.name.clone();
             if let Some(link) = snapshot.links.get(&name) {
-                let device = attach(&mut port, link, igmp_rate, datapath, socket);
+                let features = self.features_of(Some(link.index));
+                let device = attach(&mut port, link, features, world);
                 port.device = Some(device.with_context(|| name.clone())?);
                 info!(interface = name, ifindex = link.index.0, "attached");
             } else {
@@ -166,7 +173,7 @@ impl Ports {
             Err(error) => {
                 for port in added.values() {
                     if let Some(index) = port.index() {
-                        release(index, port.config.role, datapath, socket);
+                        release(index, port.config.role, world.datapath, world.socket);
                     }
                 }
                 Err(error)
@@ -187,27 +194,29 @@ fn new_port(config: InterfaceConfig, slot: u32, datapath: &mut Datapath) -> Conf
 fn change(
     port: &mut ConfiguredPort,
     config: InterfaceConfig,
-    igmp_rate: Rate,
-    datapath: &mut Datapath,
-    socket: &PacketSocket,
+    features: Option<Features>,
+    world: &mut World<'_>,
     events: &mut Vec<PortEvent>,
 ) {
     if port.config.role != config.role {
         stop(port, events);
         if let Some(index) = port.index() {
-            end_multicast(port.config.role, index, socket);
-            if let Err(error) = receive_multicast(config.role, index, socket) {
+            end_multicast(port.config.role, index, world.socket);
+            if let Err(error) = receive_multicast(config.role, index, world.socket) {
                 warn!(interface = config.name, "{error:#}");
             }
         }
     }
+    let is_other_mode = port.config.mode != config.mode;
     let is_other_egress = port.config.ttl_threshold != config.ttl_threshold;
     port.config = config;
     port.reconfigured = true;
-    if is_other_egress {
-        load_egress(port, igmp_rate, datapath, events);
+    if is_other_mode {
+        attach_again(port, features, world, events);
+    } else if is_other_egress {
+        load_egress(port, world, events);
     } else {
-        tell_program(port, igmp_rate, datapath);
+        tell_program(port, world.igmp_rate, world.datapath);
     }
 }
 
