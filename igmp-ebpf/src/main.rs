@@ -39,6 +39,7 @@ use igmp_common::maps::{FLOW_TC, PORT_REPLICATES_IN_TC, PORT_TC, Port};
 use crate::ingress::{Route, classify};
 use crate::maps::{PORTS, SETS, count};
 use crate::skb::SkbFrame;
+use crate::tc::Leg;
 use crate::xdp::XdpFrame;
 
 /// Entry point in XDP. A device without a `PORTS` entry is being set up or taken down: its frames belong to the kernel.
@@ -95,19 +96,30 @@ pub fn igmp_tc(ctx: TcContext) -> i32 {
         return tc::NEXT;
     };
     let is_first = port.flags & PORT_TC != 0;
-    let sent = classify(&frame, ifindex, port, is_first).and_then(|route| {
+    let leg = classify(&frame, ifindex, port, is_first).and_then(|route| {
         if !is_replicated_in_tc(port, &route) {
             return Err(route.counter);
         }
-        Ok((tc::replicate(&frame, ifindex, &route)?, route.counter))
+        let leg = Leg::first(&frame, ifindex, &route)?;
+        route.count();
+        Ok((leg, route.counter))
     });
-    let (action, counter) = sent.unwrap_or_else(|reason| (tc::NEXT, reason));
+    let counter = match &leg {
+        Ok((_, counter)) | Err(counter) => *counter,
+    };
     if is_first {
         count(port.slot, counter);
+        debug!(&ctx, "port {}: reason {} in TC", ifindex, counter as u32);
     }
-    debug!(
-        &ctx,
-        "port {}: reason {} TC action {}", ifindex, counter as u32, action
-    );
-    action
+    match leg {
+        Ok((leg, _)) => leg.run(&ctx, &frame),
+        Err(_) => tc::NEXT,
+    }
+}
+
+/// Entry point for the outputs that [`igmp_tc`] has left.
+#[classifier]
+pub fn igmp_tc_more(ctx: TcContext) -> i32 {
+    let frame = SkbFrame::new(ctx.skb.skb);
+    Leg::next().map_or(tc::NEXT, |leg| leg.run(&ctx, &frame))
 }

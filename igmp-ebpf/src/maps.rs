@@ -3,13 +3,15 @@
 use aya_ebpf::bindings::BPF_F_NO_PREALLOC;
 use aya_ebpf::btf_maps::{ArrayOfMaps, DevMapHash};
 use aya_ebpf::macros::{btf_map, map};
-use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf};
+use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, ProgramArray, RingBuf};
 use igmp_common::Counter;
 use igmp_common::maps::{
     Control, DEFAULT_MAX_FLOWS, FlowEntry, FlowKey, FlowStats, MAX_GROUP_PREFIXES,
     MAX_OUTPUTS_BLOCKS, MAX_PORTS, MAX_SETS, MAX_SOURCE_PREFIXES, MAX_TOLD_SOURCES, OutputDrops,
     OutputsBlock, OutputsKey, Port, REFUSAL_RING_BYTES, RING_BYTES, Record, SourceKey,
 };
+
+use crate::tc::Leg;
 
 /// ifindex -> port. Written by userspace when a device is attached or its address changes; read once a frame, in TC
 /// once a copy too.
@@ -48,6 +50,13 @@ pub static OUTPUTS: HashMap<OutputsKey, OutputsBlock> =
 /// Slot of an output port -> copies that the TC program did not send there. Written there, read by userspace.
 #[map]
 pub static OUTPUT_DROPS: PerCpuArray<OutputDrops> = PerCpuArray::with_max_entries(MAX_PORTS, 0);
+
+/// The program that goes on where `igmp_tc` stops, and where it stopped. Userspace writes the one before anything is
+/// attached; the other is used within one frame's processing.
+#[map]
+pub static TC_MORE: ProgramArray = ProgramArray::with_max_entries(1, 0);
+#[map]
+pub static NEXT_LEG: PerCpuArray<Leg> = PerCpuArray::with_max_entries(1, 0);
 
 /// Facts about the whole table, and where packets without a flow go. Written by userspace.
 #[map]

@@ -22,8 +22,11 @@ const LONGEST_HEADERS: u32 = (ETHERNET_LEN + VLAN_TAG_LEN + 60) as u32;
 /// Offset of the Ethernet source address.
 const SOURCE_AT: u32 = 6;
 
-/// The part of a frame that a router changes: the Ethernet header, and the IPv4 header up to its checksum.
-pub type Head = [u8; ETHERNET_LEN + 12];
+/// The part of a frame that a router changes: the Ethernet header, and the IPv4 header up to its checksum. Some more,
+/// and aligned, so that LLVM moves it in whole words, which the verifier wants aligned on the stack.
+#[repr(C, align(8))]
+#[derive(Clone, Copy)]
+pub struct Head([u8; 32]);
 
 /// The frame of a TC context.
 pub struct SkbFrame(*mut __sk_buff);
@@ -112,26 +115,27 @@ impl SkbFrame {
             return None;
         }
         let before = self.head()?;
-        let mut head = before;
+        let mut after = before;
+        let head = &mut after.0;
         let [c0, c1] = igmp_common::checksum::after_ttl_decrement(packet.checksum).to_be_bytes();
         let [d0, d1, d2, d3, d4, d5] = group_mac(packet.group);
         [head[0], head[1], head[2], head[3], head[4], head[5]] = [d0, d1, d2, d3, d4, d5];
         [head[12], head[13]] = ETHERTYPE_IPV4.to_be_bytes();
         head[ETHERNET_LEN + 8] = packet.ttl - 1;
         [head[ETHERNET_LEN + 10], head[ETHERNET_LEN + 11]] = [c0, c1];
-        self.put_head(&head).then_some(before)
+        self.put_head(&after).then_some(before)
     }
 
     #[inline(always)]
     fn head(&self) -> Option<Head> {
-        let mut head = [0; size_of::<Head>()];
+        let mut head = Head([0; 32]);
         // SAFETY: the context is the kernel's, and `head` has the length that is given.
         let result = unsafe {
             bpf_skb_load_bytes(
                 self.0.cast(),
                 0,
-                head.as_mut_ptr().cast(),
-                head.len() as u32,
+                head.0.as_mut_ptr().cast(),
+                head.0.len() as u32,
             )
         };
         (result == 0).then_some(head)
@@ -141,7 +145,7 @@ impl SkbFrame {
     /// have taken stays right: the header checksum makes up for the TTL, and the Ethernet header is not in it.
     #[inline(always)]
     pub fn put_head(&self, head: &Head) -> bool {
-        self.store(0, head)
+        self.store(0, &head.0)
     }
 
     /// Writes the Ethernet source address.

@@ -1,8 +1,9 @@
 //! Replication sets as lists of outputs, which the TC program reads.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use aya::Ebpf;
-use aya::maps::{HashMap, MapData, MapError, PerCpuArray};
+use aya::maps::{HashMap, MapData, MapError, PerCpuArray, ProgramArray};
+use aya::programs::SchedClassifier;
 use igmp_common::maps::{OUTPUTS_IN_BLOCK, OutputDrops, OutputsBlock, OutputsKey};
 
 use super::pod::Raw;
@@ -13,12 +14,24 @@ use crate::proto::IfIndex;
 pub struct OutputLists {
     blocks: HashMap<MapData, Raw<OutputsKey>, Raw<OutputsBlock>>,
     drops: PerCpuArray<MapData, Raw<OutputDrops>>,
+    /// The kernel empties it when nobody in userspace holds it any more.
+    _more: ProgramArray<MapData>,
 }
 
 impl OutputLists {
-    /// Takes their maps.
+    /// Takes their maps, and gives the TC program its continuation.
     pub fn take(ebpf: &mut Ebpf) -> Result<Self> {
+        let mut more: ProgramArray<MapData> = super::take(ebpf, "TC_MORE")?.try_into()?;
+        let program: &mut SchedClassifier = ebpf
+            .program_mut("igmp_tc_more")
+            .context("kernel object: no igmp_tc_more")?
+            .try_into()?;
+        program
+            .load()
+            .context("loading the TC program's continuation")?;
+        more.set(0, program.fd()?, 0)?;
         Ok(Self {
+            _more: more,
             blocks: super::take(ebpf, "OUTPUTS")?.try_into()?,
             drops: super::take(ebpf, "OUTPUT_DROPS")?.try_into()?,
         })
