@@ -170,21 +170,23 @@ fn a_program_that_somebody_takes_off_is_put_back() {
     check_delivery(&topology);
 
     // The kernel refuses `ip link set dev wan0 xdp off` for a program that holds its device by a link.
+    // Every interface has the same program; the upstream is attached first.
     let links = topology.gateway.run(&["bpftool", "-j", "link", "show"]);
     let links: serde_json::Value = serde_json::from_str(&links).expect("JSON");
-    let index = topology.gateway.interface_index(UPSTREAM);
-    let id = rows(&links)
+    let ours = rows(&links)
         .iter()
-        .find(|link| {
-            link["type"] == "xdp" && link["ifindex"] == index && link["prog_id"] == program()
-        })
-        .map(|link| link["id"].to_string())
-        .expect("our link");
+        .filter(|link| link["type"] == "xdp" && link["prog_id"].as_u64() == program());
+    let id = ours.filter_map(|link| link["id"].as_u64()).min();
+    let id = id.expect("our link").to_string();
     topology
         .gateway
         .run(&["bpftool", "link", "detach", "id", &id]);
     wait_until("our program again", SOON, program);
-    assert!(daemon.log().contains("somebody took our XDP program off"));
+    let told = "somebody took our XDP program off: attaching again interface=\"wan0\"";
+    wait_until("that to be told", SOON, || {
+        daemon.log().contains(told).then_some(())
+    });
+    wait_until("our program again", SOON, program);
     check_delivery(&topology);
 }
 

@@ -33,6 +33,7 @@ fn hosts() -> Namespace {
     let hosts = Namespace::new("hosts");
     hosts.set_sysctl("net.ipv4.conf.all.rp_filter", 0);
     hosts.set_sysctl("net.ipv4.conf.default.rp_filter", 0);
+    hosts.set_sysctl("net.ipv4.igmp_max_memberships", 1000);
     hosts
 }
 
@@ -115,7 +116,7 @@ fn what_is_not_matched_or_disabled_by_name_is_left_alone() {
 #[test]
 fn without_an_address_to_borrow_queries_come_from_0_0_0_0_and_yield_to_any_other() {
     let topology = Topology::new(&[]);
-    let keys = "source_policy = { queries = 3000 }";
+    let keys = "alt_subnets = [\"10.9.0.0/24\"]\nsource_policy = { queries = 3000 }";
     let acl =
         "[[acl]]\nnumber = 3000\nrules = [{ action = \"permit\", source = \"10.9.0.0/24\" }]\n";
     let daemon = Daemon::start(&topology.gateway, &(config(keys) + acl));
@@ -127,8 +128,8 @@ fn without_an_address_to_borrow_queries_come_from_0_0_0_0_and_yield_to_any_other
     assert_eq!(daemon.interface("v0")["querier_is_self"], true);
     assert!(daemon.log().contains("queries are sent from 0.0.0.0"));
 
-    // Linux answers such a query, with the address it has: none.
-    hosts.ip("addr add 239.1.1.1/32 dev h0 autojoin");
+    // Which hosts there are accepted, `alt_subnets` alone decide.
+    hosts.ip("addr add 10.9.0.2/32 dev h0\naddr add 239.1.1.1/32 dev h0 autojoin");
     wait_until("the membership", SOON, || daemon.group("v0", GROUP));
 
     // The kernel's bridge asks from its own address. It is the querier from now on, although no address is below 0.0.0.0.
@@ -177,7 +178,7 @@ fn two_hundred_devices_come_get_the_stream_and_go_three_times() {
             )
         }));
         hosts.ip(&each(|n| {
-            format!("link set h{n} up\naddr add {GROUP}/32 dev h{n} autojoin\n")
+            format!("link set h{n} up\naddr add 10.200.0.{n}/32 dev h{n}\naddr add {GROUP}/32 dev h{n} autojoin\n")
         }));
         wait_until("all to be members", Duration::from_secs(60), || {
             let groups = daemon.ctl(&["show", "groups"]);

@@ -11,6 +11,7 @@ mod tell;
 mod upstream;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::ready;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant as SystemInstant};
@@ -121,6 +122,7 @@ pub async fn run(config: Config, options: Options) -> Result<()> {
             }
             () = sleep_until(deadline.into()) => daemon.timeout(),
             Some(snapshot) = snapshots.recv() => daemon.follow_links(snapshot),
+            () = ready(()), if daemon.ports.is_unfinished() => daemon.attach_more(),
             Some(features) = features.recv() => daemon.follow_features(features),
             Some(done) = daemon.pool.done() => daemon.take_over(done),
             pending = control.next() => {
@@ -243,6 +245,9 @@ impl Daemon {
         };
         daemon.take_over(done);
         daemon.follow_links(snapshot);
+        while daemon.ports.is_unfinished() {
+            daemon.attach_more();
+        }
         daemon.settle();
         let rings = Rings {
             events: Ring::new(events)?,

@@ -134,6 +134,7 @@ pub struct Ports {
     features: Option<Devices>,
     /// Devices that match, and that there is no room for.
     left_out: usize,
+    is_unfinished: bool,
     sources: BTreeMap<SourcePrefix, u32>,
     groups: BTreeMap<GroupPrefix, u32>,
 }
@@ -173,15 +174,13 @@ impl Ports {
         now: Instant,
     ) -> Vec<PortEvent> {
         let mut events = Vec::new();
-        let mut world = World {
-            igmp_rate: self.igmp_rate,
-            datapath,
-            socket,
-        };
+        let mut world = World::new(self.igmp_rate, datapath, socket);
         self.take_over(snapshot, &mut BTreeMap::new(), &mut world, &mut events);
+        self.is_unfinished = false;
         for port in &mut self.configured {
             let features = self.features.as_ref();
-            follow_device(port, snapshot, features, &mut world, &mut events);
+            let is_done = follow_device(port, snapshot, features, &mut world, &mut events);
+            self.is_unfinished |= !is_done;
             follow_state(port, snapshot, now, &mut events);
         }
         self.update_sources(snapshot, datapath);
@@ -219,6 +218,12 @@ impl Ports {
             rule.is_used() && is_pattern(&rule.name) && !ports.any(matches)
         };
         self.rules.iter().filter(is_idle)
+    }
+
+    /// True while there are devices to attach to, for [`reconcile`](Self::reconcile) to go on with.
+    #[must_use]
+    pub fn is_unfinished(&self) -> bool {
+        self.is_unfinished
     }
 
     /// True while an interface waits for an address to come back before its state is cleared.

@@ -28,6 +28,11 @@ impl Daemon {
         self.open_ports();
     }
 
+    /// Goes on with attaching to many devices that came at once.
+    pub(super) fn attach_more(&mut self) {
+        self.follow_links(self.snapshot.clone());
+    }
+
     /// What devices can do has changed.
     pub(super) fn follow_features(&mut self, features: Option<netdev::Devices>) {
         self.ports.set_features(features);

@@ -1,6 +1,6 @@
 //! A device with our programs: putting them there, and telling them about it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use igmp_common::maps::{Mac, PORT_CLOSED, PORT_FILTERS_GROUPS, PORT_UPSTREAM, Port};
@@ -44,6 +44,44 @@ pub(super) struct World<'a> {
     pub(super) igmp_rate: Rate,
     pub(super) datapath: &'a mut Datapath,
     pub(super) socket: &'a PacketSocket,
+    own_xdp: Option<u32>,
+    began: Instant,
+    has_attached: bool,
+}
+
+/// Attaching to a device waits for several RCU grace periods, some 40 ms; meanwhile nothing else is done.
+const ATTACHING_AT_ONCE: Duration = Duration::from_millis(50);
+
+impl<'a> World<'a> {
+    pub(super) fn new(
+        igmp_rate: Rate,
+        datapath: &'a mut Datapath,
+        socket: &'a PacketSocket,
+    ) -> Self {
+        Self {
+            igmp_rate,
+            datapath,
+            socket,
+            own_xdp: None,
+            began: Instant::now(),
+            has_attached: false,
+        }
+    }
+
+    /// Whether there is time to attach to one more device before others have their turn.
+    pub(super) fn has_time(&self) -> bool {
+        !self.has_attached || self.began.elapsed() < ATTACHING_AT_ONCE
+    }
+
+    /// The id of our XDP program.
+    pub(super) fn own_xdp(&mut self) -> Result<u32> {
+        if let Some(id) = self.own_xdp {
+            return Ok(id);
+        }
+        let id = self.datapath.ingress()?.info()?.id();
+        self.own_xdp = Some(id);
+        Ok(id)
+    }
 }
 
 /// Attaches the programs that the port's mode asks for.
@@ -53,8 +91,9 @@ pub(super) fn attach(
     features: Option<Features>,
     world: &mut World<'_>,
 ) -> Result<Device> {
+    world.has_attached = true;
     let mode = port.mode();
-    let facts = Facts::new(link, features, own_xdp(world.datapath)?);
+    let facts = Facts::new(link, features, world.own_xdp()?);
     let foreign = facts.foreign_xdp.map(foreign::describe);
     let choice = Choice::new(mode, link, &facts, foreign.as_deref());
     let choice = choice.map_err(|reason| anyhow!(reason))?;
@@ -97,11 +136,6 @@ fn attach_programs(
     let attachments = hooks.map(|hook| world.datapath.attach(link.index, *hook));
     let attachments = attachments.collect::<Result<_, _>>()?;
     Ok((egress, attachments))
-}
-
-/// The id of our XDP program.
-pub(super) fn own_xdp(datapath: &mut Datapath) -> Result<u32> {
-    Ok(datapath.ingress()?.info()?.id())
 }
 
 /// Downstream every group may come in: reports are sent to the group they are about, and every source is sent upstream.

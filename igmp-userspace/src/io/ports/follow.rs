@@ -9,7 +9,7 @@ use tracing::{info, warn};
 use super::super::links::{Link, Snapshot};
 use super::super::netdev::{Devices, Features};
 use super::choice::Facts;
-use super::device::{World, attach, end_multicast, load_egress, own_xdp};
+use super::device::{World, attach, end_multicast, load_egress};
 use super::{ConfiguredPort, PortEvent};
 use crate::config::Mode;
 
@@ -21,14 +21,15 @@ const ADDRESS_GRACE: Duration = Duration::from_secs(1);
 /// come from for a router's (RFC 4541 section 2.1.1).
 const NO_ADDRESS: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 32);
 
-/// Attaches to a device that appeared, lets go of one that went, takes over what changed.
+/// Attaches to a device that appeared, lets go of one that went, takes over what changed. False: there was no time to
+/// attach, it is to be called again.
 pub(super) fn follow_device(
     port: &mut ConfiguredPort,
     snapshot: &Snapshot,
     features: Option<&Devices>,
     world: &mut World<'_>,
     events: &mut Vec<PortEvent>,
-) {
+) -> bool {
     let link = snapshot.links.get(&port.config.name);
     if let Some(device) = &port.device
         && link.is_none_or(|link| link.index != device.link.index)
@@ -45,7 +46,7 @@ pub(super) fn follow_device(
         // The device took its attachment along; its entry is ours to remove.
         let _ = world.datapath.delete_port(index);
     }
-    let Some(link) = link else { return };
+    let Some(link) = link else { return true };
     let features = features.and_then(|features| features.get(&link.index).copied());
     if let Some(device) = &mut port.device {
         let is_other_mac = link.mac.is_some_and(|mac| mac != device.mac);
@@ -57,6 +58,8 @@ pub(super) fn follow_device(
             warn!(interface = link.name, "{why}: attaching again");
             attach_again(port, features, world, events);
         }
+    } else if !world.has_time() {
+        return false;
     } else {
         match attach(port, link, features, world) {
             Ok(device) => {
@@ -75,6 +78,7 @@ pub(super) fn follow_device(
         let choice = &device.choice;
         choice.no_redirect(port.mode(), &device.link, features)
     });
+    true
 }
 
 /// Why the programs on a device should be put there anew; `None` = they are there, and the right ones.
@@ -85,7 +89,7 @@ fn reason_to_attach_again(
     world: &mut World<'_>,
 ) -> Option<&'static str> {
     let device = port.device.as_ref()?;
-    let own_xdp = own_xdp(world.datapath).ok()?;
+    let own_xdp = world.own_xdp().ok()?;
     if device.choice.has_xdp() {
         // What was read before we attached does not show it.
         let is_later = taken.is_some_and(|taken| taken > device.attached_at);

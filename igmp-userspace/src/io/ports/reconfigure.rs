@@ -34,11 +34,7 @@ impl Ports {
         socket: &PacketSocket,
     ) -> Result<Vec<PortEvent>> {
         check_number(&rules)?;
-        let mut world = World {
-            igmp_rate,
-            datapath,
-            socket,
-        };
+        let mut world = World::new(igmp_rate, datapath, socket);
         let mut added = self.attach_named(&rules, snapshot, &mut world)?;
         let rate_changed = self.igmp_rate != igmp_rate;
         self.igmp_rate = igmp_rate;
@@ -143,8 +139,10 @@ impl Ports {
             if let Some(link) = snapshot.links.get(&name) {
                 let features = self.features_of(Some(link.index));
                 let device = attach(&mut port, link, features, world);
-                port.device = Some(device.with_context(|| name.clone())?);
-                info!(interface = name, ifindex = link.index.0, "attached");
+                let device = device.with_context(|| name.clone())?;
+                let how = &device.choice.reason;
+                info!(interface = name, ifindex = link.index.0, "attached: {how}");
+                port.device = Some(device);
             } else {
                 warn!(interface = name, "no such device yet");
             }
