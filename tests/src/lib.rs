@@ -16,6 +16,7 @@ pub mod fixtures;
 pub mod frame;
 pub mod host;
 pub mod igmp;
+pub mod kernel_router;
 pub mod lab;
 pub mod netns;
 pub mod peers;

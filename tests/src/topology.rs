@@ -284,9 +284,8 @@ impl Topology {
 
     /// The same with further keys for the upstream interface.
     pub fn proxy_config(&self, igmp: &str, upstream: &str, keys: &[&str]) -> String {
-        let mut config = format!(
-            "[igmp]\n{igmp}\n[[interface]]\nname = \"{UPSTREAM}\"\nrole = \"upstream\"\n"
-        );
+        let mut config =
+            format!("[igmp]\n{igmp}\n[[interface]]\nname = \"{UPSTREAM}\"\nrole = \"upstream\"\n");
         for key in upstream.lines() {
             let _ = writeln!(config, "{key}");
         }

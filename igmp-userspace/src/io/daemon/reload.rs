@@ -7,6 +7,7 @@ use super::Daemon;
 use super::interfaces::ready;
 use crate::api::Reload;
 use crate::config::{self, Config, Role};
+use crate::io::multicast_router;
 use crate::proto::{Input, Policy};
 
 impl Daemon {
@@ -54,7 +55,7 @@ impl Daemon {
             self.router_groups_are_dirty();
         }
         let events = self.ports.reconfigure(
-            config.interfaces_in_use(),
+            config.interface_rules(),
             igmp_rate(&config),
             &self.snapshot,
             &mut self.datapath,
@@ -69,6 +70,7 @@ impl Daemon {
         if let Err(error) = self.multicast.set_limit(&self.socket, limit) {
             warn!("multicast_filter: {error}");
         }
+        multicast_router::warn_if_active(&config);
         self.config = config;
         self.follow_links(self.snapshot.clone());
         Ok(())
@@ -94,7 +96,7 @@ impl Daemon {
 
 /// The interface that is upstream while `config` is in force.
 fn upstream_name(config: &Config) -> Option<String> {
-    let mut interfaces = config.interfaces_in_use().into_iter();
+    let mut interfaces = config.interface_rules().into_iter();
     let upstream = interfaces.find(|interface| interface.role == Role::Upstream)?;
     Some(upstream.name)
 }

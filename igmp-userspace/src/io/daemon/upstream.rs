@@ -35,19 +35,21 @@ impl Daemon {
         self.dirty.extend(self.fib.groups());
     }
 
-    /// What all downstream interfaces want of `group` together (RFC 4605 section 4.1).
+    /// What all downstream interfaces and this host's own sockets want of `group` together (RFC 4605 section 4.1).
     pub(super) fn demand(&self, group: Ipv4Addr) -> Demand {
         let states = || {
             let interfaces = self.router.interfaces();
             interfaces.filter_map(|(_, interface)| interface.group(group))
         };
-        let Some(wanted) = merge(states().map(|state| state.reception().into())) else {
-            return Demand::Nothing;
-        };
-        if states().all(Group::is_abandoned) {
-            return Demand::Abandoned;
+        let subscriptions = states().map(|state| state.reception().into());
+        let members = merge(subscriptions);
+        let is_abandoned = members.is_some() && states().all(Group::is_abandoned);
+        let local = self.local.get(&group).cloned();
+        match merge(members.filter(|_| !is_abandoned).into_iter().chain(local)) {
+            Some(wanted) => Demand::Wanted(wanted),
+            None if is_abandoned => Demand::Abandoned,
+            None => Demand::Nothing,
         }
-        Demand::Wanted(wanted)
     }
 
     /// Lets everything happen that the proxy has to say.
