@@ -281,3 +281,36 @@ fn another_multicast_router_is_told_of() {
     );
     drop(router);
 }
+
+#[test]
+fn a_device_without_ethernet_header_is_for_tc() {
+    let topology = Topology::new(&[Lan::host()]);
+    topology.gateway.ip("tuntap add t0 mode tun");
+    let config = |mode: &str| {
+        let tun = "[[interface]]\nname = \"t0\"\nrole = \"downstream\"\nunnumbered = \"wan0\"\n";
+        config(&topology, "auto") + tun + &format!("mode = \"{mode}\"\n")
+    };
+    let daemon = Daemon::start(&topology.gateway, &config("auto"));
+    let t0 = daemon.interface("t0");
+    assert_eq!(t0["datapath"], "tc");
+    assert_eq!(
+        t0["datapath_reason"],
+        "packets have no Ethernet header; copies to it go by tc too"
+    );
+    drop(daemon);
+
+    let scratch = igmp_tests::scratch::ScratchDir::new();
+    let file = scratch.path().join("igmpd.toml");
+    std::fs::write(&file, config("xdp-native")).expect("writable");
+    let socket = scratch.path().join("control.sock");
+    let arguments = [
+        "--config",
+        file.to_str().expect("UTF-8"),
+        "--control-socket",
+    ];
+    let arguments = [&arguments[..], &[socket.to_str().expect("UTF-8")]].concat();
+    let refused = run_igmpd(&topology.gateway, &arguments);
+    assert_eq!(refused.status.code(), Some(1), "{}", describe(&refused));
+    let text = String::from_utf8_lossy(&refused.stderr);
+    assert!(text.contains("t0: not an Ethernet device"), "{text}");
+}

@@ -162,7 +162,11 @@ const MANY: usize = 200;
 fn two_hundred_devices_come_get_the_stream_and_go_three_times() {
     let topology = Topology::new(&[]);
     let hosts = hosts();
-    let daemon = Daemon::start_with(&topology.gateway, &config("unnumbered = \"wan0\""), "info");
+    let daemon = Daemon::start_with(
+        &topology.gateway,
+        &config("unnumbered = \"wan0\"\nalt_subnets = [\"10.200.0.0/16\"]"),
+        "info",
+    );
     let receiver = hosts
         .enter(|| UdpSocket::bind((GROUP, PORT)))
         .expect("a socket");
@@ -173,7 +177,7 @@ fn two_hundred_devices_come_get_the_stream_and_go_three_times() {
     for round in 0..3 {
         topology.gateway.ip(&each(|n| {
             format!(
-                "link add v{n} type veth peer name h{n} netns {}\nlink set v{n} up\n",
+                "link add v{n} group 7 type veth peer name h{n} netns {}\nlink set v{n} up\n",
                 hosts.name()
             )
         }));
@@ -198,7 +202,7 @@ fn two_hundred_devices_come_get_the_stream_and_go_three_times() {
         every_device_gets_one(&receiver);
         drop(stream);
 
-        topology.gateway.ip(&each(|n| format!("link del v{n}\n")));
+        topology.gateway.ip("link del group 7");
         wait_until("all to be forgotten", Duration::from_secs(60), || {
             (names(&daemon) == expected(&[UPSTREAM, "v*"])).then_some(())
         });
