@@ -202,6 +202,11 @@ impl Daemon {
         );
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Resident memory in bytes.
     pub fn resident_memory(&self) -> u64 {
         let status =

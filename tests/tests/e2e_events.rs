@@ -57,14 +57,22 @@ fn a_host_of_version_2_joins_and_leaves_promptly_by_rule() {
         events.next(),
         json!({"interface": "lan0", "event": "joined", "group": "239.1.1.1", "host": address})
     );
+    assert_eq!(
+        events.next(),
+        json!({"interface": "wan0", "event": "upstream-joined", "group": "239.1.1.1"})
+    );
     subscription.leave();
-    let told = [events.next(), events.next()];
+    let told = [events.next(), events.next(), events.next()];
     let leave = json!({
         "interface": "lan0", "event": "leave", "group": "239.1.1.1", "host": address, "decision": "prompt",
         "cause": "permit rule 7",
     });
     let left = json!({"interface": "lan0", "event": "left", "group": "239.1.1.1"});
-    assert!(told.contains(&leave) && told.contains(&left), "{told:#?}");
+    let upstream_left =
+        json!({"interface": "wan0", "event": "upstream-left", "group": "239.1.1.1"});
+    for event in [leave, left, upstream_left] {
+        assert!(told.contains(&event), "{told:#?}");
+    }
     let acls = daemon.ctl(&["show", "acl"]);
     assert_eq!(acls[0]["rules"][0]["hits"], 1);
 }
@@ -76,6 +84,7 @@ fn what_is_told_of_an_interface_that_goes_has_its_name() {
     let mut events = Events::follow(&daemon);
     let _subscription = topology.receivers[0].join(GROUP);
     assert_eq!(events.next()["event"], "joined");
+    assert_eq!(events.next()["event"], "upstream-joined");
     topology.gateway.ip("link del lan0");
     assert_eq!(
         events.next(),

@@ -9,6 +9,7 @@ mod build;
 mod run;
 mod setup;
 mod test;
+mod vm_test;
 
 /// igmpd's own commands. Each installs what it needs the first time it runs.
 #[derive(Parser)]
@@ -32,6 +33,7 @@ enum Command {
     Build(build::Build),
     Run(run::Run),
     Test(test::Test),
+    VmTest(vm_test::VmTest),
 }
 
 impl Cli {
@@ -46,6 +48,7 @@ impl Cli {
             Command::Build(build) => build.run(),
             Command::Run(run) => run.run(),
             Command::Test(test) => test.run(),
+            Command::VmTest(test) => test.run(),
         }
     }
 }

@@ -52,10 +52,9 @@ pub struct Fixed {
 }
 
 /// What is fixed when igmpd starts: where it is reached, and what the kernel allocated.
-const FIXED: [(&str, &str); 4] = [
+const FIXED: [(&str, &str); 3] = [
     ("daemon", "control_socket"),
     ("daemon", "pin_path"),
-    ("datapath", "mode"),
     ("datapath", "max_flows"),
 ];
 

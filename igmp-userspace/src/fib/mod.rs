@@ -4,6 +4,7 @@
 //! [`Change`]s. Output lists that are equal share one replication set, reference counted by [`sets::Sets`], so that most
 //! joins cost one map write. [`routes`] says what should be installed.
 
+mod change;
 pub mod groups;
 mod paths;
 pub mod routes;
@@ -11,6 +12,7 @@ pub mod sets;
 pub mod sources;
 mod upstream;
 
+pub use change::Change;
 pub use paths::Path;
 pub use upstream::Upstream;
 
@@ -44,53 +46,6 @@ pub struct Flow {
     pub stats: u32,
     /// Who replicates it.
     pub path: Path,
-}
-
-/// One write to the kernel maps. Applied in the order given, a packet never sees a flow half done.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Change {
-    /// Put `outputs` into the spare set `set`.
-    FillSet {
-        /// A set no flow names yet.
-        set: SetId,
-        /// What it will replicate to.
-        outputs: Outputs,
-    },
-    /// Take `outputs` out of `set`, which no packet can see any more.
-    ClearSet {
-        /// A retired set.
-        set: SetId,
-        /// What it holds.
-        outputs: Outputs,
-    },
-    /// Install or replace a flow.
-    PutFlow(FlowId, Flow),
-    /// Remove a flow.
-    DeleteFlow(FlowId),
-    /// Say whether any (S,G) flow exists.
-    SourceSpecific(bool),
-    /// Say where packets from downstream go that have no flow, and on which path; `None` = nowhere.
-    SetWithoutFlow(Option<SetId>, Path),
-    /// Say whether [`groups`] restricts which packets without a flow go there.
-    FilterWithoutFlow(bool),
-    /// Zero the counts at this index, which no flow uses any more.
-    ResetStats(u32),
-}
-
-impl Change {
-    /// How many elements of kernel maps it writes or removes.
-    #[must_use]
-    pub fn map_writes(&self) -> usize {
-        match self {
-            Self::FillSet { outputs, .. } | Self::ClearSet { outputs, .. } => outputs.len(),
-            Self::PutFlow(..)
-            | Self::DeleteFlow(_)
-            | Self::SourceSpecific(_)
-            | Self::SetWithoutFlow(..)
-            | Self::FilterWithoutFlow(_)
-            | Self::ResetStats(_) => 1,
-        }
-    }
 }
 
 /// Why a flow that should be there is not.

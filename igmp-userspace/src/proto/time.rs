@@ -1,6 +1,6 @@
 //! Time as the core sees it: a value handed in, never read.
 
-use std::ops::{Add, Sub};
+use std::ops::Add;
 use std::time::Duration;
 
 /// A point on the caller's monotonic clock, as time since some fixed start.
@@ -35,13 +35,5 @@ impl Add<Duration> for Instant {
 
     fn add(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(duration))
-    }
-}
-
-impl Sub<Duration> for Instant {
-    type Output = Self;
-
-    fn sub(self, duration: Duration) -> Self {
-        Self(self.0.saturating_sub(duration))
     }
 }
