@@ -12,7 +12,7 @@ use igmp_common::frame::{
     self, ETHERNET_LEN, ETHERTYPE_IPV4, ETHERTYPE_SERVICE_VLAN, ETHERTYPE_VLAN, Multicast, Plain,
     VLAN_ID_MASK, VLAN_TAG_LEN, group_mac,
 };
-use igmp_common::maps::{MAX_FRAME, Mac, PORT_NO_LINK_HEADER, Port};
+use igmp_common::maps::{MAX_FRAME, PORT_NO_LINK_HEADER, Port};
 use igmp_common::{Counter, Octets};
 
 use crate::packet::{self, Packet, opaque};
@@ -108,11 +108,11 @@ impl SkbFrame {
         if is_tagged && unsafe { bpf_skb_vlan_pop(self.0) } != 0 {
             return None;
         }
-        // SAFETY: the context is the kernel's. What is put on here the kernel takes off again where it is not wanted.
-        if packet.ipv4_offset == 0
-            && unsafe { bpf_skb_change_head(self.0, ETHERNET_LEN as u32, 0) } != 0
-        {
-            return None;
+        if packet.ipv4_offset == 0 {
+            // SAFETY: the context is the kernel's. Where the header is not wanted the kernel takes it off again.
+            if unsafe { bpf_skb_change_head(self.0, ETHERNET_LEN as u32, 0) } != 0 {
+                return None;
+            }
         }
         let before = self.head()?;
         let mut after = before;
@@ -148,10 +148,10 @@ impl SkbFrame {
         self.store(0, &head.0)
     }
 
-    /// Writes the Ethernet source address.
+    /// Writes the address of an output port as the Ethernet source.
     #[inline(always)]
-    pub fn put_source_mac(&self, mac: &Mac) -> bool {
-        self.store(SOURCE_AT, mac)
+    pub fn put_source_of(&self, port: &Port) -> bool {
+        self.store(SOURCE_AT, &port.mac)
     }
 
     #[inline(always)]

@@ -75,13 +75,14 @@ impl Leg {
     /// Sends copies, and tells the kernel what to do with the frame.
     #[inline(always)]
     pub fn run(mut self, ctx: &TcContext, frame: &SkbFrame) -> i32 {
-        if self.send_to_some(frame) {
-            if let Some(leg) = NEXT_LEG.get_ptr_mut(0) {
-                // SAFETY: a per-CPU value that only this program on this CPU uses.
-                unsafe { *leg = self };
-                // Returns only if it fails: the outputs that are left get nothing.
-                let _ = unsafe { TC_MORE.tail_call(ctx, 0) };
-            }
+        if self.send_to_some(frame)
+            && let Some(leg) = NEXT_LEG.get_ptr_mut(0)
+        {
+            // SAFETY: a per-CPU value that only this program on this CPU uses.
+            unsafe { *leg = self };
+            // SAFETY: userspace puts a program of this type there. The call returns only if it fails: then the outputs
+            // that are left get nothing.
+            unsafe { TC_MORE.tail_call(ctx, 0) };
         }
         self.end(frame)
     }
@@ -129,7 +130,7 @@ impl Leg {
             _ => return count_drop(port.slot, |drops| &mut drops.not_sent),
         }
         self.send_clone(frame);
-        if frame.put_source_mac(&port.mac) {
+        if frame.put_source_of(port) {
             self.ready = output as usize;
         } else {
             self.ready = 0;
@@ -141,10 +142,13 @@ impl Leg {
     #[inline(always)]
     fn send_clone(&self, frame: &SkbFrame) {
         let output = self.ready as u32;
+        if output == 0 {
+            return;
+        }
         // SAFETY: the context is the kernel's.
-        if output != 0
-            && unsafe { bpf_clone_redirect(frame.skb(), output, 0) } < 0
-            // SAFETY: PORTS entries are replaced whole.
+        let result = unsafe { bpf_clone_redirect(frame.skb(), output, 0) };
+        // SAFETY: PORTS entries are replaced whole.
+        if result < 0
             && let Some(port) = unsafe { PORTS.get(output) }
         {
             count_drop(port.slot, |drops| &mut drops.not_sent);
@@ -164,7 +168,7 @@ impl Leg {
             // As an XDP redirect without any output: there is nothing in it for the kernel.
             return TC_ACT_SHOT;
         }
-        // The last copy is the frame itself. SAFETY: the helper has no preconditions.
+        // SAFETY: the helper has no preconditions. The last copy is the frame itself.
         unsafe { bpf_redirect(self.ready as u32, 0) as i32 }
     }
 }

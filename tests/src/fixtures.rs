@@ -12,7 +12,6 @@
 
 pub mod datagram;
 
-use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use anyhow::{Context, Result, ensure};
@@ -120,8 +119,6 @@ pub struct World {
     runtime: tokio::runtime::Runtime,
     output: IfIndex,
     egress: Egress,
-    /// Of further outputs.
-    egresses: BTreeMap<IfIndex, Egress>,
     port: Port,
     output_port: Port,
     hook: Hook,
@@ -168,7 +165,6 @@ impl World {
             runtime: tokio::runtime::Builder::new_current_thread().build()?,
             output,
             egress: Egress::load(PORT_MAC, ttl_threshold)?,
-            egresses: BTreeMap::new(),
             port: Port {
                 igmp_rate: Rate::UNLIMITED,
                 slot: SLOT,
@@ -214,6 +210,18 @@ impl World {
     pub fn set_ttl_threshold(&mut self, threshold: u8) -> Result<()> {
         self.output_port.ttl_threshold = threshold;
         Ok(self.datapath.put_port(self.output, self.output_port)?)
+    }
+
+    /// Gives outputs another TTL threshold than the rest, for the TC program.
+    pub fn set_threshold_of(&mut self, outputs: &[IfIndex], threshold: u8) -> Result<()> {
+        let port = Port {
+            ttl_threshold: threshold,
+            ..self.output_port
+        };
+        for output in outputs {
+            self.datapath.put_port(*output, port)?;
+        }
+        Ok(())
     }
 
     /// Says that XDP does not reach the output, or that it does.
@@ -342,7 +350,7 @@ impl World {
         self.write_maps()
     }
 
-    /// Has several output interfaces with these addresses want `group`.
+    /// Has several output interfaces with these addresses want `group`, for the TC program.
     pub fn join_on(&mut self, group: Ipv4Addr, interfaces: &[(IfIndex, Mac)]) -> Result<()> {
         let mut members = Vec::new();
         for (interface, mac) in interfaces {
@@ -352,7 +360,6 @@ impl World {
                     ..self.output_port
                 };
                 self.datapath.put_port(*interface, port)?;
-                self.egresses.insert(*interface, Egress::load(*mac, 1)?);
             }
             members.push(Member {
                 interface: *interface,
@@ -372,9 +379,8 @@ impl World {
 
     fn write_maps(&mut self) -> Result<()> {
         while let Some(change) = self.fib.poll_change() {
-            let (own, egress) = (&self.egresses, &self.egress);
-            let egress = |output| own.get(&output).unwrap_or(egress).fd();
-            self.datapath.apply(&change, &egress)?;
+            let egress = &self.egress;
+            self.datapath.apply(&change, &|_| egress.fd())?;
         }
         Ok(())
     }

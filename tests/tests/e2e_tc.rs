@@ -35,7 +35,7 @@ fn forwarding<T: Send>(
     topology: &Topology,
     (hooks, flags): (&[Hook], u32),
     listen: bool,
-    test: impl FnOnce() -> T + Send,
+    test: impl FnOnce(&World) -> T + Send,
 ) -> T {
     topology.gateway.enter(|| {
         let index = |device: &str| IfIndex(topology.gateway.interface_index(device));
@@ -48,7 +48,7 @@ fn forwarding<T: Send>(
         let upstream = index(UPSTREAM);
         let attach = |hook| world.attach(upstream, hook, flags | PORT_UPSTREAM).unwrap();
         let _attached: Vec<_> = hooks.iter().copied().map(attach).collect();
-        test()
+        test(&world)
     })
 }
 
@@ -93,13 +93,13 @@ fn an_unfinished_checksum_is_finished_on_the_way_out() {
     // As from a container: its kernel leaves the checksum to a device that will never see it.
     let source = &topology.source.namespace;
     source.run(&["ethtool", "-K", "eth0", "tx", "on"]);
-    forwarding(&topology, TC_ONLY, false, || assert_delivered(&topology));
+    forwarding(&topology, TC_ONLY, false, |_| assert_delivered(&topology));
 }
 
 #[test]
 fn xdp_in_generic_mode_delivers_what_native_mode_does() {
     let topology = network();
-    forwarding(&topology, GENERIC, false, || assert_delivered(&topology));
+    forwarding(&topology, GENERIC, false, |_| assert_delivered(&topology));
 }
 
 #[test]
@@ -123,13 +123,15 @@ fn a_packet_that_a_device_should_segment_arrives_in_its_segments() {
     let data: Vec<u8> = (0..SEGMENTS)
         .flat_map(|number| stream::payload(number, SEGMENT.into()))
         .collect();
-    forwarding(&topology, TC_ONLY, false, || {
+    forwarding(&topology, TC_ONLY, false, |world| {
         socket.send_to(&data, (G, stream::PORT)).unwrap();
         for subscription in &subscriptions {
             let arrivals = subscription.arrivals_until(SEGMENTS - 1, SOON);
             assert_gapless(&arrivals);
             assert_eq!(arrivals.len() as u64, SEGMENTS);
         }
+        let packets = world.flow_stats(G).unwrap().packets;
+        assert_eq!(packets, 1, "it was still one when it came in");
     });
     for (lan, capture) in captures.iter().enumerate() {
         for copy in capture.all().frames(|frame| frame.is_copy_for(G)) {
@@ -149,7 +151,7 @@ fn a_socket_of_the_gateway_receives_what_is_forwarded() {
         Ok::<_, std::io::Error>(own)
     });
     let own = own.unwrap();
-    forwarding(&topology, TC_ONLY, true, || assert_delivered(&topology));
+    forwarding(&topology, TC_ONLY, true, |_| assert_delivered(&topology));
     let mut buffer = [0; 2048];
     for number in 0..100 {
         let (len, from) = own.recv_from(&mut buffer).unwrap();
@@ -168,7 +170,7 @@ fn a_priority_tag_is_taken_off_and_a_vlan_is_left_alone() {
         vlan: Some(vlan),
         ..plain.clone()
     };
-    forwarding(&topology, TC_ONLY, false, || {
+    forwarding(&topology, TC_ONLY, false, |_| {
         sender.send(&tagged(7).frame());
         sender.send(&tagged(0xe000).frame());
         for (lan, capture) in captures.iter().enumerate() {

@@ -232,6 +232,37 @@ fn an_output_that_is_gone_is_counted_and_the_others_get_their_copies() {
 }
 
 #[test]
+fn a_set_of_any_size_is_gone_through_to_its_end() {
+    let cable = Cable::new();
+    let capture = cable.capture();
+    // Around the 128 outputs of one program run, and many of them.
+    for (others, ttl) in [(127, 9), (128, 10), (129, 11), (1000, 12)] {
+        let datagram = Datagram {
+            ttl,
+            ..Datagram::to(G)
+        };
+        let last = IfIndex(1 << 20);
+        let (outcome, drops) = cable.with_tc(|world| {
+            world.listen(Some(G));
+            // All but the first and the last want more than this TTL, and only their counts say that they were there.
+            let silent: Vec<_> = (cable.near.0 + 1..).map(IfIndex).take(others).collect();
+            world.set_ttl_threshold(200).unwrap();
+            let all = [&[cable.near], &silent[..], &[last]].concat();
+            let all: Vec<_> = all.into_iter().map(|index| (index, OUTPUT_MAC)).collect();
+            world.join_on(G, &all).unwrap();
+            world.set_threshold_of(&[cable.near, last], 1).unwrap();
+            let outcome = world.run(&datagram.frame()).unwrap();
+            (outcome, world.output_drops().unwrap())
+        });
+        assert_eq!(drops.ttl_threshold, others as u64);
+        assert_eq!(drops.not_sent, 1, "the last one, which is no device");
+        assert_eq!(outcome.verdict, Verdict::Pass);
+        assert_eq!(outcome.frame, datagram.frame(), "restored by the last run");
+        wait_for_copy(&capture, &copy(&datagram, OUTPUT_MAC));
+    }
+}
+
+#[test]
 fn every_output_gets_one_copy_with_its_own_address_but_the_incoming_one() {
     const LARGEST: u32 = 33;
     let namespace = Namespace::new("outputs");
