@@ -147,11 +147,11 @@ impl Leg {
         }
         // SAFETY: the context is the kernel's.
         let result = unsafe { bpf_clone_redirect(frame.skb(), output, 0) };
-        // SAFETY: PORTS entries are replaced whole.
-        if result < 0
-            && let Some(port) = unsafe { PORTS.get(output) }
-        {
-            count_drop(port.slot, |drops| &mut drops.not_sent);
+        if result < 0 {
+            // SAFETY: PORTS entries are replaced whole.
+            if let Some(port) = unsafe { PORTS.get(output) } {
+                count_drop(port.slot, |drops| &mut drops.not_sent);
+            }
         }
     }
 
