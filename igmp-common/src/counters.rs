@@ -3,7 +3,7 @@
 /// Defines the counters once: variant, name in output and metrics, description.
 macro_rules! counters {
     ($($(#[$doc:meta])* $variant:ident = $name:literal, $description:literal;)+) => {
-        /// Why the ingress program did what it did with a frame.
+        /// Why the program on the incoming interface did what it did with a frame.
         #[repr(u32)]
         #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
         pub enum Counter {
@@ -34,6 +34,7 @@ macro_rules! counters {
 counters! {
     Forwarded = "forwarded", "multicast packets replicated to at least the named set";
     ForwardedToUpstream = "forwarded_to_upstream", "multicast packets from downstream sent upstream only: no members (RFC 4605)";
+    PassToTc = "pass_to_tc", "multicast packets that the TC program replicates: an output, a local socket or generic XDP asks for it";
     IgmpToUserspace = "igmp_to_userspace", "IGMP messages copied to the ring buffer";
     IgmpPoliced = "igmp_policed", "IGMP messages over the interface's rate, not copied";
     IgmpRingFull = "igmp_ring_full", "IGMP messages lost because the ring buffer was full";

@@ -53,11 +53,14 @@ pub const ETHERNET_LEN: usize = 14;
 /// Length of an 802.1Q tag.
 pub const VLAN_TAG_LEN: usize = 4;
 
-const ETHERTYPE_IPV4: u16 = 0x0800;
-const ETHERTYPE_VLAN: u16 = 0x8100;
-const ETHERTYPE_SERVICE_VLAN: u16 = 0x88a8;
+/// EtherType of IPv4.
+pub const ETHERTYPE_IPV4: u16 = 0x0800;
+/// EtherType of an 802.1Q tag.
+pub const ETHERTYPE_VLAN: u16 = 0x8100;
+/// EtherType of an 802.1ad tag.
+pub const ETHERTYPE_SERVICE_VLAN: u16 = 0x88a8;
 /// The VLAN identifier in a tag; identifier 0 is a priority tag, which names no VLAN (IEEE 802.1Q section 9.6).
-const VLAN_ID_MASK: u16 = 0x0fff;
+pub const VLAN_ID_MASK: u16 = 0x0fff;
 
 const IPV4_MIN_HEADER: usize = 20;
 const IPV4_MAX_OPTIONS: usize = 40;
@@ -79,7 +82,7 @@ pub enum Frame {
 /// Where things are in a multicast frame.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Multicast {
-    /// Offset of the IPv4 header: [`ETHERNET_LEN`], plus a priority tag's [`VLAN_TAG_LEN`].
+    /// Offset of the IPv4 header: [`ETHERNET_LEN`], plus a priority tag's [`VLAN_TAG_LEN`]; 0 without link header.
     pub ipv4_offset: usize,
     /// IPv4 total length.
     pub total_len: usize,
@@ -114,10 +117,20 @@ pub fn parse(frame: &impl Octets, own: Mac) -> Result<Frame, Counter> {
         offset += VLAN_TAG_LEN;
     }
     match ethertype {
-        ETHERTYPE_IPV4 => parse_ipv4(frame, ethernet, own, offset),
+        ETHERTYPE_IPV4 => parse_ipv4(frame, Some((ethernet, own)), offset),
         ETHERTYPE_VLAN | ETHERTYPE_SERVICE_VLAN => Err(Counter::PassVlan),
         _ => Err(Counter::PassNotIpv4),
     }
+}
+
+/// Tells what `packet` is, received on a device without a link layer: it begins with its IPv4 header.
+///
+/// # Errors
+///
+/// Why the packet is left to the kernel.
+#[inline(always)]
+pub fn parse_without_link_header(packet: &impl Octets) -> Result<Frame, Counter> {
+    parse_ipv4(packet, None, 0)
 }
 
 /// An Ethernet header: destination, source, EtherType.
@@ -126,8 +139,7 @@ type Ethernet = [u16; ETHERNET_LEN / 2];
 #[inline(always)]
 fn parse_ipv4(
     frame: &impl Octets,
-    ethernet: Ethernet,
-    own: Mac,
+    link: Option<(Ethernet, Mac)>,
     offset: usize,
 ) -> Result<Frame, Counter> {
     let header: [u32; IPV4_MIN_HEADER / 4] = frame.read(offset).ok_or(Counter::PassTruncated)?;
@@ -142,7 +154,10 @@ fn parse_ipv4(
     if version_and_len >> 4 != 4 {
         return Err(Counter::PassBadHeader);
     }
-    if ethernet[0].to_ne_bytes()[0] & 1 == 0 && !to_station(ethernet, own) {
+    if let Some((ethernet, own)) = link
+        && ethernet[0].to_ne_bytes()[0] & 1 == 0
+        && !to_station(ethernet, own)
+    {
         return Err(Counter::PassOtherHost);
     }
     if is_igmp {

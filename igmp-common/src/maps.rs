@@ -34,8 +34,15 @@ pub struct FlowEntry {
     pub set_from_downstream: u32,
     /// Index into `FLOW_STATS`.
     pub stats: u32,
+    /// `FLOW_*`, or zero.
+    pub flags: u32,
 }
-assert_layout!(FlowEntry, 12);
+assert_layout!(FlowEntry, 16);
+
+/// [`FlowEntry::flags`]: the TC program replicates, wherever the packets come in.
+pub const FLOW_TC: u32 = 1;
+/// [`FlowEntry::flags`]: the packets go on to the kernel too, for sockets of this host. With [`FLOW_TC`] only.
+pub const FLOW_LOCAL: u32 = 1 << 1;
 
 /// Replication set 0 is never installed: a flow that names it has no outputs.
 pub const NO_SET: u32 = 0;
@@ -55,7 +62,7 @@ pub struct FlowStats {
 }
 assert_layout!(FlowStats, 16);
 
-/// Key of `OUTPUTS`: one of the blocks that list a replication set's outputs.
+/// Key of `OUTPUTS`: one of the blocks that list a replication set's outputs, for the TC program and for the next igmpd.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct OutputsKey {
@@ -75,7 +82,20 @@ pub struct OutputsBlock {
 }
 assert_layout!(OutputsBlock, 64);
 
-/// Value of `PORTS`, keyed by ifindex: what the ingress program needs to know about the device it runs on.
+/// Per-CPU value of `OUTPUT_DROPS`, by the output port's slot: copies that the TC program did not send there.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct OutputDrops {
+    /// TTL not above the port's threshold.
+    pub ttl_threshold: u64,
+    /// Larger than the device's MTU.
+    pub mtu_exceeded: u64,
+    /// The kernel refused: the device is down or gone, or there was no memory.
+    pub not_sent: u64,
+}
+assert_layout!(OutputDrops, 24);
+
+/// Value of `PORTS`, keyed by ifindex: what the kernel programs need to know about a device, as input and as output.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Port {
@@ -87,8 +107,11 @@ pub struct Port {
     pub flags: u32,
     /// The device's own address: frames to other unicast addresses are not for us.
     pub mac: Mac,
+    /// Copies leave through here when the packet's TTL was above this on arrival; 0 and 1 = all. For copies of the TC
+    /// program: the egress program has its own.
+    pub ttl_threshold: u8,
     /// Zero; keeps the layout free of padding.
-    pub reserved: [u8; 2],
+    pub reserved: u8,
 }
 assert_layout!(Port, 32);
 
@@ -99,6 +122,13 @@ pub const PORT_UPSTREAM: u32 = 1;
 pub const PORT_CLOSED: u32 = 1 << 1;
 /// [`Port::flags`]: `GROUPS` says which groups are forwarded from here.
 pub const PORT_FILTERS_GROUPS: u32 = 1 << 2;
+/// [`Port::flags`]: the TC program does everything that the XDP program does elsewhere, and an XDP program that may be
+/// there too does nothing. Without it the TC program, if there is one, only replicates what XDP leaves to it.
+pub const PORT_TC: u32 = 1 << 3;
+/// [`Port::flags`]: the XDP program leaves replicating to the TC program, whatever the flow: XDP runs in generic mode.
+pub const PORT_REPLICATES_IN_TC: u32 = 1 << 4;
+/// [`Port::flags`]: packets come without a link-layer header (tun, ppp, wireguard). With [`PORT_TC`] only.
+pub const PORT_NO_LINK_HEADER: u32 = 1 << 5;
 
 /// Data part of a `SOURCES` key, a longest-prefix match of interface and source.
 #[repr(C)]
@@ -156,8 +186,8 @@ pub struct Control {
     pub set_without_flow: u32,
     /// Nonzero while `GROUPS` has entries under [`TOWARDS_UPSTREAM`].
     pub filters_towards_upstream: u32,
-    /// Zero; keeps the layout free of padding.
-    pub reserved: u32,
+    /// `FLOW_*` for packets that take `set_without_flow`.
+    pub flags_without_flow: u32,
     /// CLOCK_MONOTONIC nanoseconds up to which packets are forwarded; 0 = for ever. igmpd moves it ahead as long as it
     /// lives, so that what it leaves behind ends by itself.
     pub alive_until_ns: u64,
@@ -214,6 +244,8 @@ pub const MAX_SOURCE_PREFIXES: u32 = 65_536;
 pub const MAX_GROUP_PREFIXES: u32 = 65_536;
 /// Capacity of `SETS`, hence of distinct output sets.
 pub const MAX_SETS: u32 = 65_536;
+/// The most outputs of a replication set.
+pub const MAX_OUTPUTS: usize = 1024;
 /// Outputs in one block of `OUTPUTS`: one cache line.
 pub const OUTPUTS_IN_BLOCK: usize = 16;
 /// Capacity of `OUTPUTS`: twice the sets, because most sets have at most one block.

@@ -4,16 +4,15 @@
 use core::slice;
 
 use aya_ebpf::helpers::bpf_ktime_get_ns;
-use aya_ebpf::programs::XdpContext;
 use igmp_common::Counter;
-use igmp_common::maps::{MAX_FRAME, Port, RecordHeader};
+use igmp_common::maps::{Port, RecordHeader};
 
 use crate::maps::{EVENTS, POLICERS, RECORD};
-use crate::packet::opaque;
+use crate::packet::Packet;
 
-/// Copies the frame of `ctx` to userspace; the counter says how that went.
+/// Copies `frame` to userspace; the counter says how that went.
 #[inline(always)]
-pub fn to_userspace(ctx: &XdpContext, ifindex: u32, port: &Port) -> Counter {
+pub fn to_userspace(frame: &impl Packet, ifindex: u32, port: &Port) -> Counter {
     // SAFETY: the helper has no preconditions.
     let now_ns = unsafe { bpf_ktime_get_ns() };
     if !admit(port, now_ns) {
@@ -24,14 +23,14 @@ pub fn to_userspace(ctx: &XdpContext, ifindex: u32, port: &Port) -> Counter {
     };
     // SAFETY: a per-CPU value that only this program on this CPU uses, and it is not preempted by itself.
     let record = unsafe { &mut *record };
-    let frame_len = copy_frame(ctx, &mut record.frame);
+    let frame_len = frame.copy_to(port, &mut record.frame);
     record.header = RecordHeader {
         arrival_ns: now_ns,
         ifindex,
         frame_len: frame_len as u32,
     };
     let len = size_of::<RecordHeader>() + frame_len;
-    // SAFETY: `copy_frame` returns at most MAX_FRAME, so `len` bytes lie inside the record.
+    // SAFETY: `copy_to` returns at most MAX_FRAME, so `len` bytes lie inside the record.
     let bytes = unsafe { slice::from_raw_parts(core::ptr::from_ref(record).cast::<u8>(), len) };
     match EVENTS.output::<[u8]>(bytes, 0) {
         Ok(()) => Counter::IgmpToUserspace,
@@ -54,32 +53,4 @@ fn admit(port: &Port, now_ns: u64) -> bool {
         unsafe { bucket.write_volatile(tat_ns) };
     }
     admitted.is_some()
-}
-
-/// Copies the frame word by word, the last word overlapping the one before, and returns its length; a frame that does not
-/// fit is cut off, which userspace notices by its IPv4 total length. A plain loop, because `bpf_xdp_load_bytes` came only
-/// with kernel 5.18 (3f364222d032).
-#[inline(always)]
-fn copy_frame(ctx: &XdpContext, to: &mut [u8; MAX_FRAME]) -> usize {
-    const WORD: usize = size_of::<u64>();
-    let (data, data_end) = (ctx.data(), ctx.data_end());
-    let len = (data_end - data).clamp(WORD, MAX_FRAME);
-    let to = to.as_mut_ptr();
-    let copy_word = |at: usize| {
-        let in_frame = data + at + WORD <= data_end;
-        if in_frame {
-            // SAFETY: the word lies before `data_end`, and callers keep `at` a word below the end of `to`.
-            unsafe {
-                let word = ((data + at) as *const u64).read_unaligned();
-                to.add(at).cast::<u64>().write_unaligned(word);
-            }
-        }
-        in_frame
-    };
-    let mut at = 0;
-    while at <= MAX_FRAME - WORD && copy_word(at) {
-        at += WORD;
-    }
-    copy_word(opaque(len - WORD));
-    len
 }

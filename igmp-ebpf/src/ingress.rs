@@ -1,40 +1,65 @@
-//! The straight path of a frame: parse, look up the flow, check where it came from, rewrite, replicate.
+//! The straight path of a frame, the same in every hook: parse, look up the flow, check where it came from.
 
-use aya_ebpf::bindings::{BPF_F_BROADCAST, BPF_F_EXCLUDE_INGRESS};
 use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
 use aya_ebpf::maps::lpm_trie::Key;
-use aya_ebpf::programs::XdpContext;
 use igmp_common::Counter;
-use igmp_common::frame::{self, Multicast};
+use igmp_common::frame::{Frame, Multicast};
 use igmp_common::maps::{
     Control, FlowEntry, FlowKey, GROUP_SERVED, NO_SET, PORT_CLOSED, PORT_FILTERS_GROUPS,
     PORT_UPSTREAM, Port, SOURCE_ACCEPTED, SOURCE_MARTIAN, SourceKey, TOWARDS_UPSTREAM,
 };
 
-use crate::maps::{CONTROL, FLOW_STATS, FLOWS, GROUPS, SETS, SOURCES};
-use crate::packet::{self, Frame};
-use crate::{Verdict, igmp, refusals};
+use crate::maps::{CONTROL, FLOW_STATS, FLOWS, GROUPS, SOURCES};
+use crate::packet::Packet;
+use crate::{igmp, refusals};
 
-/// Decides what happens to the frame of `ctx`, which came in on `port`.
-#[inline(always)]
-pub fn classify(ctx: &XdpContext, ifindex: u32, port: &Port) -> Verdict {
-    match frame::parse(&Frame(ctx), port.mac) {
-        Ok(frame::Frame::Multicast(packet)) => {
-            forward(ctx, ifindex, port, &packet).unwrap_or_else(Verdict::pass)
+/// Where a packet that may be forwarded goes.
+pub struct Route {
+    /// The packet.
+    pub packet: Multicast,
+    /// Its replication set.
+    pub set: u32,
+    /// `FLOW_*`.
+    pub flags: u32,
+    /// The counter it bumps once it is on its way.
+    pub counter: Counter,
+    flow: Option<&'static FlowEntry>,
+}
+
+impl Route {
+    /// Counts the packet on its flow.
+    #[inline(always)]
+    pub fn count(&self) {
+        if let Some(flow) = self.flow
+            && let Some(stats) = FLOW_STATS.get_ptr_mut(flow.stats)
+        {
+            // SAFETY: a per-CPU value that only this program on this CPU writes.
+            unsafe {
+                (*stats).packets += 1;
+                (*stats).bytes += self.packet.total_len as u64;
+            }
         }
-        Ok(frame::Frame::Igmp) => Verdict::pass(igmp::to_userspace(ctx, ifindex, port)),
-        Err(reason) => Verdict::pass(reason),
     }
 }
 
-/// Replicates `packet`; `Err` = not forwarded, and why.
+/// Decides what happens to `frame`, which came in on `port`; `Err` = it is not forwarded, and why. Only the program that
+/// `is_first` to see the frames of the port tells userspace of them.
 #[inline(always)]
-fn forward(
-    ctx: &XdpContext,
+pub fn classify(
+    frame: &impl Packet,
     ifindex: u32,
     port: &Port,
-    packet: &Multicast,
-) -> Result<Verdict, Counter> {
+    is_first: bool,
+) -> Result<Route, Counter> {
+    match frame.parse(port)? {
+        Frame::Multicast(packet) => route(ifindex, port, packet, is_first),
+        Frame::Igmp if is_first => Err(igmp::to_userspace(frame, ifindex, port)),
+        Frame::Igmp => Err(Counter::IgmpToUserspace),
+    }
+}
+
+#[inline(always)]
+fn route(ifindex: u32, port: &Port, packet: Multicast, is_first: bool) -> Result<Route, Counter> {
     // One test for ports that nothing is said about.
     if port.flags & (PORT_CLOSED | PORT_FILTERS_GROUPS) != 0 {
         check_port(ifindex, port, packet.group)?;
@@ -42,42 +67,33 @@ fn forward(
     let is_from_upstream = port.flags & PORT_UPSTREAM != 0;
     let control = CONTROL.get(0).ok_or(Counter::PassNoFlow)?;
     check_alive(control)?;
-    let flow = flow(control, packet);
-    let (set, counter) = match flow {
-        Some(flow) if is_from_upstream => (flow.set_from_upstream, Counter::Forwarded),
-        Some(flow) => (flow.set_from_downstream, Counter::Forwarded),
+    let flow = flow(control, &packet);
+    let (set, flags, counter) = match flow {
+        Some(flow) if is_from_upstream => (flow.set_from_upstream, flow.flags, Counter::Forwarded),
+        Some(flow) => (flow.set_from_downstream, flow.flags, Counter::Forwarded),
         None if is_from_upstream => return Err(Counter::PassNoFlow),
         None => (
             set_without_flow(control, packet.group)?,
+            control.flags_without_flow,
             Counter::ForwardedToUpstream,
         ),
     };
     if let Err(reason) = check_source(ifindex, packet.source) {
-        if !matches!(reason, Counter::PassSourceMartian) {
-            refusals::tell(ifindex, port, packet, reason);
+        if is_first && !matches!(reason, Counter::PassSourceMartian) {
+            refusals::tell(ifindex, port, &packet, reason);
         }
         return Err(reason);
     }
     if set == NO_SET {
         return Err(Counter::PassNoOutput);
     }
-    let set = SETS.get(set).ok_or(Counter::PassNoOutput)?;
-    if !packet::rewrite(ctx, packet) {
-        return Err(Counter::PassRewriteFailed);
-    }
-    if let Some(flow) = flow
-        && let Some(stats) = FLOW_STATS.get_ptr_mut(flow.stats)
-    {
-        // SAFETY: a per-CPU value that only this program on this CPU writes.
-        unsafe {
-            (*stats).packets += 1;
-            (*stats).bytes += packet.total_len as u64;
-        }
-    }
-    // A broadcast ignores the key (kernel 5.14, e624d4ed4aa8).
-    let flags = u64::from(BPF_F_BROADCAST | BPF_F_EXCLUDE_INGRESS);
-    let action = set.redirect(0, flags).map_err(|_| Counter::PassNoOutput)?;
-    Ok(Verdict { counter, action })
+    Ok(Route {
+        packet,
+        set,
+        flags,
+        counter,
+        flow,
+    })
 }
 
 /// Whether igmpd lives, or has not been gone for too long: nobody takes back what a dead one left.

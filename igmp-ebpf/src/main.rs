@@ -1,15 +1,16 @@
-//! The ingress program: runs on every port, decides each frame's fate.
+//! The programs on incoming interfaces: they decide each frame's fate. `igmp_ingress` runs in XDP, `igmp_tc` in TC.
 //!
-//! `ingress` classifies and forwards, `igmp` copies IGMP to userspace, `refusals` tells it of sources, `packet` holds all access to frame memory, `maps`
-//! every map, `program` what every kernel program must carry. Here is only the entry point: one verdict, one counter,
-//! one action.
+//! `ingress` is the straight path of both: it classifies, over what `packet` says a hook must offer and `xdp` and `skb`
+//! do. `igmp` copies IGMP to userspace, `refusals` tells it of sources. XDP replicates by one redirect, `tc` copy by copy.
+//! `maps` holds every map, `program` what every kernel program must carry. Here are only the entry points: one verdict,
+//! one counter, one action.
 
 #![no_std]
 #![no_main]
 #![allow(
     missing_docs,
     clippy::needless_pass_by_value,
-    reason = "the #[xdp] macro drops the documentation of what it is on, and wants the context by value"
+    reason = "the program macros drop the documentation of what it is on, and want the context by value"
 )]
 #![allow(
     clippy::cast_possible_truncation,
@@ -23,45 +24,102 @@ mod maps;
 mod packet;
 mod program;
 mod refusals;
+mod skb;
+mod tc;
+mod xdp;
 
 use aya_ebpf::bindings::xdp_action::XDP_PASS;
-use aya_ebpf::macros::xdp;
-use aya_ebpf::programs::XdpContext;
+use aya_ebpf::bindings::{BPF_F_BROADCAST, BPF_F_EXCLUDE_INGRESS};
+use aya_ebpf::macros::{classifier, xdp};
+use aya_ebpf::programs::{TcContext, XdpContext};
 use aya_log_ebpf::debug;
 use igmp_common::Counter;
+use igmp_common::maps::{FLOW_TC, PORT_REPLICATES_IN_TC, PORT_TC, Port};
 
-use crate::maps::{PORTS, count};
+use crate::ingress::{Route, classify};
+use crate::maps::{PORTS, SETS, count};
+use crate::skb::SkbFrame;
+use crate::tc::Leg;
+use crate::xdp::XdpFrame;
 
-/// What happens to a frame: the counter that says why, and the XDP action.
-struct Verdict {
-    counter: Counter,
-    action: u32,
-}
-
-impl Verdict {
-    /// The frame goes on to the kernel.
-    #[inline(always)]
-    const fn pass(counter: Counter) -> Self {
-        Self {
-            counter,
-            action: XDP_PASS,
-        }
-    }
-}
-
-/// Entry point. A device without a `PORTS` entry is being set up or taken down: its frames belong to the kernel.
+/// Entry point in XDP. A device without a `PORTS` entry is being set up or taken down: its frames belong to the kernel.
 #[xdp]
 pub fn igmp_ingress(ctx: XdpContext) -> u32 {
-    let ifindex = packet::ingress_ifindex(&ctx);
+    let ifindex = xdp::ingress_ifindex(&ctx);
     // SAFETY: PORTS entries are replaced whole and never removed while their device has this program.
     let Some(port) = (unsafe { PORTS.get(ifindex) }) else {
         return XDP_PASS;
     };
-    let Verdict { counter, action } = ingress::classify(&ctx, ifindex, port);
+    if port.flags & PORT_TC != 0 {
+        return XDP_PASS;
+    }
+    let sent = classify(&XdpFrame(&ctx), ifindex, port, true)
+        .and_then(|route| Ok((redirect(&ctx, port, &route)?, route.counter)));
+    let (action, counter) = sent.unwrap_or_else(|reason| (XDP_PASS, reason));
     count(port.slot, counter);
     debug!(
         &ctx,
         "port {}: reason {} action {}", ifindex, counter as u32, action
     );
     action
+}
+
+/// Hands the packet of `route` to its replication set; `Err` = it is left to the kernel or to TC, and why.
+#[inline(always)]
+fn redirect(ctx: &XdpContext, port: &Port, route: &Route) -> Result<u32, Counter> {
+    if is_replicated_in_tc(port, route) {
+        return Err(Counter::PassToTc);
+    }
+    let set = SETS.get(route.set).ok_or(Counter::PassNoOutput)?;
+    if !xdp::rewrite(ctx, &route.packet) {
+        return Err(Counter::PassRewriteFailed);
+    }
+    route.count();
+    // A broadcast ignores the key (kernel 5.14, e624d4ed4aa8).
+    let flags = u64::from(BPF_F_BROADCAST | BPF_F_EXCLUDE_INGRESS);
+    set.redirect(0, flags).map_err(|_| Counter::PassNoOutput)
+}
+
+#[inline(always)]
+fn is_replicated_in_tc(port: &Port, route: &Route) -> bool {
+    route.flags & FLOW_TC != 0 || port.flags & (PORT_TC | PORT_REPLICATES_IN_TC) != 0
+}
+
+/// Entry point in TC. Where XDP has been before it ([`PORT_TC`] is not set) it does what XDP left to it and nothing else,
+/// and counts no frame a second time.
+#[classifier]
+pub fn igmp_tc(ctx: TcContext) -> i32 {
+    let frame = SkbFrame::new(ctx.skb.skb);
+    let ifindex = frame.ifindex();
+    // SAFETY: PORTS entries are replaced whole and never removed while their device has this program.
+    let Some(port) = (unsafe { PORTS.get(ifindex) }) else {
+        return tc::NEXT;
+    };
+    let is_first = port.flags & PORT_TC != 0;
+    let leg = classify(&frame, ifindex, port, is_first).and_then(|route| {
+        if !is_replicated_in_tc(port, &route) {
+            return Err(route.counter);
+        }
+        let leg = Leg::first(&frame, ifindex, &route)?;
+        route.count();
+        Ok((leg, route.counter))
+    });
+    let counter = match &leg {
+        Ok((_, counter)) | Err(counter) => *counter,
+    };
+    if is_first {
+        count(port.slot, counter);
+        debug!(&ctx, "port {}: reason {} in TC", ifindex, counter as u32);
+    }
+    match leg {
+        Ok((leg, _)) => leg.run(&ctx, &frame),
+        Err(_) => tc::NEXT,
+    }
+}
+
+/// Entry point for the outputs that [`igmp_tc`] has left.
+#[classifier]
+pub fn igmp_tc_more(ctx: TcContext) -> i32 {
+    let frame = SkbFrame::new(ctx.skb.skb);
+    Leg::next().map_or(tc::NEXT, |leg| leg.run(&ctx, &frame))
 }

@@ -1,16 +1,20 @@
-//! Every map of the ingress program: who writes it, who reads it, why it has its size.
+//! Every map of the programs on incoming interfaces: who writes it, who reads it, why it has its size.
 
+use aya_ebpf::bindings::BPF_F_NO_PREALLOC;
 use aya_ebpf::btf_maps::{ArrayOfMaps, DevMapHash};
 use aya_ebpf::macros::{btf_map, map};
-use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf};
+use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, ProgramArray, RingBuf};
 use igmp_common::Counter;
 use igmp_common::maps::{
-    Control, DEFAULT_MAX_FLOWS, FlowEntry, FlowKey, FlowStats, MAX_GROUP_PREFIXES, MAX_PORTS,
-    MAX_SETS, MAX_SOURCE_PREFIXES, MAX_TOLD_SOURCES, Port, REFUSAL_RING_BYTES, RING_BYTES, Record,
-    SourceKey,
+    Control, DEFAULT_MAX_FLOWS, FlowEntry, FlowKey, FlowStats, MAX_GROUP_PREFIXES,
+    MAX_OUTPUTS_BLOCKS, MAX_PORTS, MAX_SETS, MAX_SOURCE_PREFIXES, MAX_TOLD_SOURCES, OutputDrops,
+    OutputsBlock, OutputsKey, Port, REFUSAL_RING_BYTES, RING_BYTES, Record, SourceKey,
 };
 
-/// ifindex -> port. Written by userspace when a device is attached or its address changes; read once a frame.
+use crate::tc::Leg;
+
+/// ifindex -> port. Written by userspace when a device is attached or its address changes; read once a frame, in TC
+/// once a copy too.
 #[map]
 pub static PORTS: HashMap<u32, Port> = HashMap::with_max_entries(MAX_PORTS, 0);
 
@@ -37,6 +41,23 @@ pub static GROUPS: LpmTrie<SourceKey, u32> = LpmTrie::with_max_entries(MAX_GROUP
 #[btf_map]
 pub static SETS: ArrayOfMaps<DevMapHash<1>, { MAX_SETS as usize }> = ArrayOfMaps::new();
 
+/// The same sets as lists, for the TC program: {set id, number of block} -> some outputs. Written by userspace with
+/// [`SETS`], for every set, so that a flow changes its path with its own entry alone. Not preallocated: sets are few.
+#[map]
+pub static OUTPUTS: HashMap<OutputsKey, OutputsBlock> =
+    HashMap::with_max_entries(MAX_OUTPUTS_BLOCKS, BPF_F_NO_PREALLOC);
+
+/// Slot of an output port -> copies that the TC program did not send there. Written there, read by userspace.
+#[map]
+pub static OUTPUT_DROPS: PerCpuArray<OutputDrops> = PerCpuArray::with_max_entries(MAX_PORTS, 0);
+
+/// The program that goes on where `igmp_tc` stops, and where it stopped. Userspace writes the one before anything is
+/// attached; the other is used within one frame's processing.
+#[map]
+pub static TC_MORE: ProgramArray = ProgramArray::with_max_entries(1, 0);
+#[map]
+pub static NEXT_LEG: PerCpuArray<Leg> = PerCpuArray::with_max_entries(1, 0);
+
 /// Facts about the whole table, and where packets without a flow go. Written by userspace.
 #[map]
 pub static CONTROL: Array<Control> = Array::with_max_entries(1, 0);
@@ -53,7 +74,7 @@ pub static POLICERS: Array<u64> = Array::with_max_entries(MAX_PORTS, 0);
 #[map]
 pub static EVENTS: RingBuf = RingBuf::with_byte_size(RING_BYTES, 0);
 
-/// Where a ring record is put together; too large for the stack. An XDP program is not preempted by another on its CPU.
+/// Where a ring record is put together; too large for the stack. The programs run in softirq context, one at a time on a CPU.
 #[map]
 pub static RECORD: PerCpuArray<Record> = PerCpuArray::with_max_entries(1, 0);
 

@@ -173,8 +173,12 @@ pub enum InterfaceState {
 pub enum Datapath {
     /// By nothing of ours.
     None,
-    /// By XDP in the driver.
+    /// By XDP in the driver; what that leaves undone by TC.
     XdpNative,
+    /// By XDP on socket buffers, which leaves replicating to TC.
+    XdpGeneric,
+    /// By TC alone.
+    Tc,
 }
 
 /// The reception state of one group on one interface (RFC 9776 section 6.2).
@@ -282,6 +286,8 @@ pub struct Flow {
     pub outputs: Vec<String>,
     /// What replicates it.
     pub path: Path,
+    /// Why that does, in words.
+    pub path_reason: String,
     /// Packets forwarded, counted once whatever the number of copies.
     pub packets: u64,
     /// Their bytes, from the IPv4 header on.
@@ -294,8 +300,10 @@ pub struct Flow {
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Path {
-    /// The XDP program.
+    /// The XDP program, where packets come in through one.
     Xdp,
+    /// The TC program.
+    Tc,
 }
 
 /// One counter.

@@ -25,6 +25,15 @@ const NOTICED_WITHIN: Duration = Duration::from_secs(5);
 /// USER_HZ, which the kernel has fixed for what it shows of a process.
 const TICKS_PER_SECOND: u64 = 100;
 
+/// How igmpd is to handle packets in every test that does not say so itself: `xdp-native`, `xdp-generic`, `tc`. Unset, it
+/// chooses.
+pub const MODE: &str = "IGMPD_MODE";
+
+fn mode(config: &str) -> Option<String> {
+    let says_so = config.lines().any(|line| line.starts_with("mode"));
+    env::var(MODE).ok().filter(|_| !says_so)
+}
+
 /// A running igmpd. Dropping it kills it; its log is printed when the test fails.
 #[must_use = "dropping it kills igmpd"]
 pub struct Daemon {
@@ -71,6 +80,7 @@ impl Daemon {
             .arg("--control-socket")
             .arg(path("control.sock"))
             .args(["--log-level", log_level])
+            .args(mode(config).iter().flat_map(|mode| ["--mode", mode]))
             // Ctrl-C is for the lab, which stops igmpd itself.
             .process_group(0)
             .stdin(Stdio::null())
@@ -215,6 +225,11 @@ impl Daemon {
             "igmpd ended: {}",
             ended.unwrap_or_default()
         );
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
     }
 
     /// Resident memory in bytes.

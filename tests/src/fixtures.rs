@@ -1,7 +1,9 @@
-//! Packet fixtures: the ingress program on the real verifier, run by `BPF_PROG_TEST_RUN` on frames we write.
+//! Packet fixtures: the programs of incoming interfaces on the real verifier, run by `BPF_PROG_TEST_RUN` on frames we
+//! write.
 //!
 //! The kernel gives such frames the loopback device (ifindex 1) as their incoming interface and returns the verdict, the
-//! bytes and the counters; a redirect is not carried out. No device is touched.
+//! bytes and the counters; a redirect is not carried out. In XDP no device is touched. The TC program asks for its
+//! outputs' MTU, and its clones do leave: it runs in a namespace with a cable, [`Cable`].
 
 #![allow(
     clippy::missing_errors_doc,
@@ -18,30 +20,78 @@ use aya::maps::{MapData, RingBuf};
 use aya::programs::{TestRun, TestRunAttrs, TestRunOptions};
 use igmp_common::Counter;
 use igmp_common::maps::{
-    FlowStats, PORT_CLOSED, PORT_FILTERS_GROUPS, PORT_UPSTREAM, Port, Refusal,
+    FlowStats, Mac, OutputDrops, PORT_CLOSED, PORT_FILTERS_GROUPS, PORT_TC, PORT_UPSTREAM, Port,
+    Refusal,
 };
 use igmp_common::police::Rate;
 use igmp_userspace::fib::routes::Member;
 use igmp_userspace::fib::sources::{self, InterfaceSources};
 use igmp_userspace::fib::{Fib, FlowId, Upstream, groups};
 use igmp_userspace::io::datapath::pool::{Job, Pool};
-use igmp_userspace::io::datapath::{Datapath, Egress, Loaded, Options};
+use igmp_userspace::io::datapath::{Attachment, Datapath, Egress, Hook, Loaded, Options};
 use igmp_userspace::proto::{FilterMode, GroupFilter, IfIndex};
 
+use crate::capture::Capture;
+use crate::netns::Namespace;
 use datagram::PORT_MAC;
 
 /// The port that test frames come in on.
 pub const PORT: IfIndex = IfIndex(1);
 /// A device that exists everywhere and can be named as an output: the loopback device again.
 pub const LOOPBACK: IfIndex = IfIndex(1);
+/// The interface of the gateway's other subnet: no device has this index.
+const ELSEWHERE: IfIndex = IfIndex(1 << 30);
 const SLOT: u32 = 5;
+const OUTPUT_SLOT: u32 = 6;
+/// The Ethernet address of the device at the near end of a [`Cable`].
+pub const OUTPUT_MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0x02];
 
-/// XDP verdicts (`enum xdp_action`).
+/// A namespace with two devices joined by a cable.
+pub struct Cable {
+    /// The namespace.
+    pub namespace: Namespace,
+    /// The near end, `lan0`: an output.
+    pub near: IfIndex,
+}
+
+impl Cable {
+    /// The far end: what a [`Capture`] sees there has been sent.
+    pub const FAR: &str = "far";
+
+    /// Lays one.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "it makes a namespace")]
+    pub fn new() -> Self {
+        let namespace = Namespace::new("cable");
+        namespace.ip(&format!(
+            "link add lan0 address 02:00:00:00:00:02 type veth peer name {far}\nlink set lan0 up\nlink set {far} up\n",
+            far = Self::FAR
+        ));
+        let near = IfIndex(namespace.interface_index("lan0"));
+        Self { namespace, near }
+    }
+
+    /// Captures at the far end.
+    pub fn capture(&self) -> Capture {
+        Capture::start(&self.namespace, Self::FAR)
+    }
+
+    /// Runs `test` with the world of [`World::new`] whose port has the TC program only, and whose output is the near end.
+    pub fn with_tc<T: Send>(&self, test: impl FnOnce(&mut World) -> T + Send) -> T {
+        self.namespace.enter(|| {
+            let mut world = World::sending_to(self.near, 1).expect("a world");
+            world.use_hook(Hook::Tc).expect("a TC port");
+            test(&mut world)
+        })
+    }
+}
+
+/// What a program told the kernel to do with a frame (`enum xdp_action`, `TC_ACT_*`).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Verdict {
     /// To the kernel.
     Pass,
-    /// To a replication set.
+    /// To a replication set, or the last output in TC.
     Redirect,
     /// Any other.
     Other(u32),
@@ -71,6 +121,8 @@ pub struct World {
     output: IfIndex,
     egress: Egress,
     port: Port,
+    output_port: Port,
+    hook: Hook,
 }
 
 impl World {
@@ -119,8 +171,15 @@ impl World {
                 slot: SLOT,
                 flags: PORT_UPSTREAM,
                 mac: PORT_MAC,
-                reserved: [0; 2],
+                ..Port::default()
             },
+            output_port: Port {
+                slot: OUTPUT_SLOT,
+                mac: OUTPUT_MAC,
+                ttl_threshold,
+                ..Port::default()
+            },
+            hook: Hook::XdpNative,
         };
         world.datapath.put_port(PORT, world.port)?;
         world.accept_sources(addresses, alt_subnets)?;
@@ -134,6 +193,53 @@ impl World {
         world.datapath.add_sets(done.sets);
         world.fib.add_spares(&done.made);
         Ok(world)
+    }
+
+    /// Runs the program of another hook from now on: alone on the port when it is that of TC.
+    pub fn use_hook(&mut self, hook: Hook) -> Result<()> {
+        self.run_hook(hook);
+        self.datapath.put_port(self.output, self.output_port)?;
+        self.set_flag(PORT_TC, hook == Hook::Tc)
+    }
+
+    /// Runs the program of another hook from now on, beside that of the other one.
+    pub fn run_hook(&mut self, hook: Hook) {
+        self.hook = hook;
+    }
+
+    /// Gives the output another TTL threshold, for the TC program.
+    pub fn set_ttl_threshold(&mut self, threshold: u8) -> Result<()> {
+        self.output_port.ttl_threshold = threshold;
+        Ok(self.datapath.put_port(self.output, self.output_port)?)
+    }
+
+    /// Gives outputs another TTL threshold than the rest, for the TC program.
+    pub fn set_threshold_of(&mut self, outputs: &[IfIndex], threshold: u8) -> Result<()> {
+        let port = Port {
+            ttl_threshold: threshold,
+            ..self.output_port
+        };
+        for output in outputs {
+            self.datapath.put_port(*output, port)?;
+        }
+        Ok(())
+    }
+
+    /// Says that XDP does not reach the output, or that it does.
+    pub fn send_by_tc(&mut self, by_tc: bool) -> Result<()> {
+        let outputs = by_tc.then_some(self.output);
+        self.fib.set_tc_outputs(outputs.into_iter().collect());
+        self.write_maps()
+    }
+
+    /// Says which group a socket of this host has joined; its members are written by the next [`Self::join`].
+    pub fn listen(&mut self, group: Option<Ipv4Addr>) {
+        let _ = self.fib.set_local_groups(group.into_iter().collect());
+    }
+
+    /// What the TC program did not send to the output.
+    pub fn output_drops(&self) -> Result<OutputDrops> {
+        Ok(self.datapath.output_drops(OUTPUT_SLOT)?)
     }
 
     /// Makes the port a downstream one, or upstream again.
@@ -185,7 +291,23 @@ impl World {
         self.write_maps()
     }
 
-    fn set_flag(&mut self, flag: u32, on: bool) -> Result<()> {
+    /// Attaches a program to a device, which has these `PORT_*` and accepts packets from anywhere.
+    pub fn attach(&mut self, interface: IfIndex, hook: Hook, flags: u32) -> Result<Attachment> {
+        self.datapath
+            .put_port(interface, Port { flags, ..self.port })?;
+        let anywhere = InterfaceSources {
+            interface,
+            addresses: Vec::new(),
+            alt_subnets: vec!["0.0.0.0/0".parse()?],
+        };
+        for (prefix, class) in sources::prefixes(&[anywhere], &[]) {
+            self.datapath.put_source(prefix, class)?;
+        }
+        Ok(self.datapath.attach(interface, hook)?)
+    }
+
+    /// Sets or clears flags of the port.
+    pub fn set_flag(&mut self, flag: u32, on: bool) -> Result<()> {
         self.port.flags = (self.port.flags & !flag) | if on { flag } else { 0 };
         Ok(self.datapath.put_port(PORT, self.port)?)
     }
@@ -207,7 +329,7 @@ impl World {
             alt_subnets: (nets(alt_subnets) as Result<Vec<_>>)?,
         };
         let other = InterfaceSources {
-            interface: IfIndex(2),
+            interface: ELSEWHERE,
             addresses: vec!["10.1.0.1/24".parse()?],
             alt_subnets: Vec::new(),
         };
@@ -226,6 +348,27 @@ impl World {
             sources: sources.to_vec(),
         };
         self.fib.update_group(group, &[member])?;
+        self.write_maps()
+    }
+
+    /// Has several output interfaces with these addresses want `group`, for the TC program.
+    pub fn join_on(&mut self, group: Ipv4Addr, interfaces: &[(IfIndex, Mac)]) -> Result<()> {
+        let mut members = Vec::new();
+        for (interface, mac) in interfaces {
+            if *interface != PORT {
+                let port = Port {
+                    mac: *mac,
+                    ..self.output_port
+                };
+                self.datapath.put_port(*interface, port)?;
+            }
+            members.push(Member {
+                interface: *interface,
+                mode: FilterMode::Exclude,
+                sources: Vec::new(),
+            });
+        }
+        self.fib.update_group(group, &members)?;
         self.write_maps()
     }
 
@@ -268,14 +411,7 @@ impl World {
     /// Runs the program on `frame` `repeat` times; the frame of the outcome is the last run's.
     pub fn run_repeated(&mut self, frame: &[u8], repeat: u32) -> Result<Outcome> {
         let before = self.datapath.counters(SLOT)?;
-        let mut data_out = vec![0; 8192];
-        let result = self.datapath.ingress()?.test_run(TestRunOptions {
-            data_in: Some(frame),
-            data_out: Some(&mut data_out),
-            repeat,
-            ..TestRunOptions::default()
-        })?;
-        data_out.truncate(result.data_size_out as usize);
+        let (verdict, frame, nanoseconds) = self.test_run(frame, repeat)?;
         let after = self.datapath.counters(SLOT)?;
         let bumped: Vec<Counter> = (Counter::ALL.iter().copied())
             .filter(|counter| after[*counter as usize] != before[*counter as usize])
@@ -287,15 +423,43 @@ impl World {
         );
         ensure!(bumped.len() == 1, "more than one counter: {bumped:?}");
         Ok(Outcome {
-            verdict: match result.return_value {
-                2 => Verdict::Pass,
-                4 => Verdict::Redirect,
-                other => Verdict::Other(other),
-            },
-            frame: data_out,
+            verdict,
+            frame,
             counter: bumped[0],
-            nanoseconds: result.duration.as_nanos(),
+            nanoseconds,
         })
+    }
+
+    /// Runs the program on `frame` once, where another program on the port has counted it: it counts nothing.
+    pub fn run_second(&mut self, frame: &[u8]) -> Result<(Verdict, Vec<u8>)> {
+        let before = self.datapath.counters(SLOT)?;
+        let (verdict, frame, _) = self.test_run(frame, 1)?;
+        ensure!(self.datapath.counters(SLOT)? == before, "counted again");
+        Ok((verdict, frame))
+    }
+
+    fn test_run(&mut self, frame: &[u8], repeat: u32) -> Result<(Verdict, Vec<u8>, u128)> {
+        const TC_ACT_UNSPEC: u32 = u32::MAX;
+        let mut data_out = vec![0; 8192];
+        let options = TestRunOptions {
+            data_in: Some(frame),
+            data_out: Some(&mut data_out),
+            repeat,
+            ..TestRunOptions::default()
+        };
+        let result = match self.hook {
+            Hook::Tc => self.datapath.tc()?.test_run(options)?,
+            Hook::XdpNative | Hook::XdpGeneric => self.datapath.ingress()?.test_run(options)?,
+        };
+        data_out.truncate(result.data_size_out as usize);
+        let verdict = match (self.hook, result.return_value) {
+            (Hook::Tc, TC_ACT_UNSPEC) => Verdict::Pass,
+            (Hook::Tc, 7) => Verdict::Redirect,
+            (Hook::XdpNative | Hook::XdpGeneric, 2) => Verdict::Pass,
+            (Hook::XdpNative | Hook::XdpGeneric, 4) => Verdict::Redirect,
+            (_, other) => Verdict::Other(other),
+        };
+        Ok((verdict, data_out, result.duration.as_nanos()))
     }
 
     /// Runs the program on `frame` and has the kernel send the copies: each passes its egress program and leaves through

@@ -1,13 +1,15 @@
 //! Forwarding outlives igmpd where `persist` is on: killed, stopped, started again, reloaded, and no packet is lost.
 
+use std::env;
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
+use aya::programs::{SchedClassifier, TcAttachType};
 use igmp_tests::bpffs::Bpffs;
-use igmp_tests::daemon::{Daemon, describe, igmpctl_at, rows};
+use igmp_tests::daemon::{Daemon, MODE, describe, igmpctl_at, rows};
 use igmp_tests::host::{Arrival, Subscription, assert_gapless};
 use igmp_tests::igmp::Igmp;
 use igmp_tests::netns::Namespace;
@@ -102,10 +104,38 @@ impl Receiver {
     }
 }
 
+/// Whether there is a program on a device, in XDP or in TC.
 fn is_attached(namespace: &Namespace, device: &str) -> bool {
-    namespace
-        .run(&["ip", "-d", "link", "show", device])
-        .contains("prog/xdp")
+    let shown = namespace.run(&["ip", "-d", "link", "show", device]);
+    let (_, in_tc) = namespace
+        .enter(|| SchedClassifier::query_tcx(device, TcAttachType::Ingress))
+        .expect("the kernel has tcx");
+    shown.contains("prog/xdp") || !in_tc.is_empty()
+}
+
+/// The names of the pins of these devices' programs, sorted.
+fn links(namespace: &Namespace, devices: &[&str]) -> Vec<String> {
+    let hooks: &[&str] = match env::var(MODE).as_deref() {
+        Ok("tc") => &["tc"],
+        Ok("xdp-generic") => &["xdp-generic", "tc"],
+        _ => &["xdp-native", "tc"],
+    };
+    let mut links = Vec::new();
+    for device in devices {
+        let index = namespace.interface_index(device);
+        links.extend(hooks.iter().map(|hook| format!("{hook}-{index}")));
+    }
+    links.sort();
+    links
+}
+
+/// Asserts that there is one generation of maps, and the links of these devices.
+#[track_caller]
+fn assert_pinned(bpffs: &Bpffs, namespace: &Namespace, devices: &[&str]) {
+    const MAPS: usize = 5;
+    let links = links(namespace, devices);
+    assert_eq!(bpffs.links(), links);
+    assert_eq!(bpffs.pins().len(), links.len() + MAPS, "{:?}", bpffs.pins());
 }
 
 fn outputs(daemon: &Daemon) -> Vec<String> {
@@ -167,9 +197,7 @@ fn no_packet_is_lost_whatever_becomes_of_igmpd() {
         .assert_none("a leave", Duration::ZERO, |frame| {
             frame.received_igmp(|message| message.leaves(GROUP))
         });
-    // One generation of maps, one link a device.
-    assert_eq!(bpffs.links().len(), 3, "{:?}", bpffs.pins());
-    assert_eq!(bpffs.pins().len(), 3 + 4, "{:?}", bpffs.pins());
+    assert_pinned(&bpffs, &topology.gateway, &["wan0", "lan0", "lan1"]);
 }
 
 /// Wherever it is killed on its way to take over, what is pinned is whole.
@@ -190,7 +218,7 @@ fn an_igmpd_that_is_killed_while_it_takes_over_loses_nothing() {
     receiver.goes_on(&stream);
     receiver.assert_gapless();
     assert_eq!(outputs(&daemon), ["lan0"]);
-    assert_eq!(bpffs.pins().len(), 2 + 4, "{:?}", bpffs.pins());
+    assert_pinned(&bpffs, &topology.gateway, &["wan0", "lan0"]);
 }
 
 #[test]
@@ -361,7 +389,7 @@ fn pins_of_another_layout_are_replaced_and_learnt_again() {
     assert!(daemon.log().contains("pinned by another version"));
     receiver.goes_on(&stream);
     assert!(bpffs.pins().iter().all(|pin| !pin.starts_with(other)));
-    assert_eq!(bpffs.links().len(), 2);
+    assert_pinned(&bpffs, &topology.gateway, &["wan0", "lan0"]);
 }
 
 #[test]
@@ -372,23 +400,21 @@ fn the_pin_of_a_device_that_was_deleted_meanwhile_goes() {
     let daemon = Daemon::start(&topology.gateway, &config);
     let stream = stream(&topology);
     let receiver = Receiver::new(topology.receivers[0].join(GROUP));
-    let pin_of = |device| format!("xdp-{}", topology.gateway.interface_index(device));
-    let old = pin_of("lan1");
-    assert!(bpffs.links().contains(&old));
+    let devices = ["wan0", "lan0", "lan1"];
+    let links = || links(&topology.gateway, &devices);
+    let old = links();
+    assert_eq!(bpffs.links(), old);
     daemon.kill();
     topology.recreate_downstream(1);
-    let new = pin_of("lan1");
-    assert_ne!(old, new);
+    assert_ne!(links(), old);
     let daemon = Daemon::start(&topology.gateway, &config);
-    assert!(!bpffs.links().contains(&old), "{:?}", bpffs.links());
-    assert!(bpffs.links().contains(&new), "{:?}", bpffs.links());
+    assert_eq!(bpffs.links(), links());
     receiver.goes_on(&stream);
     receiver.assert_gapless();
     // And under a running igmpd too.
     topology.recreate_downstream(1);
     wait_until("the new device to be pinned", SOON, || {
-        let links = bpffs.links();
-        (links.contains(&pin_of("lan1")) && !links.contains(&new)).then_some(())
+        (bpffs.links() == links()).then_some(())
     });
     drop(daemon);
 }

@@ -66,7 +66,7 @@ fn a_path_outside_of_a_bpffs() {
 #[test]
 fn what_igmpd_did_not_make() {
     let topology = Topology::new(&[Lan::host()]);
-    for foreign in ["cake", "v1-1/cake", "links-1/cake", "links-1/xdp-seven"] {
+    for foreign in ["cake", "v1-1/cake", "links-1/cake", "links-1/tc-seven"] {
         let bpffs = Bpffs::new();
         let path = bpffs.pin_path().join(foreign);
         fs::create_dir_all(&path).expect("a bpffs has directories");
@@ -113,7 +113,7 @@ fn an_igmpd_that_does_not_start_leaves_no_pins() {
     let topology = Topology::new(&[Lan::host()]);
     let bpffs = Bpffs::new();
     let with_loopback = format!(
-        "{}[[interface]]\nname = \"lo\"\nrole = \"downstream\"\n",
+        "{}[[interface]]\nname = \"lo\"\nrole = \"downstream\"\nmode = \"xdp-native\"\n",
         config(&topology, &bpffs.pin_path())
     );
     // The loopback device has no driver that could run XDP.

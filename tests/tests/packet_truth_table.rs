@@ -1,11 +1,11 @@
-//! The forwarding truth table of the kernel's multicast router, row by row: what it forwards we replicate with the same
-//! bytes, what it does not we leave to it untouched.
+//! The forwarding truth table of the kernel's multicast router, row by row, in XDP and in TC: what it forwards we
+//! replicate with the same bytes, what it does not we leave to it untouched.
 
 use std::net::Ipv4Addr;
 
 use igmp_common::Counter;
 use igmp_tests::fixtures::datagram::{Datagram, PORT_MAC, group_mac};
-use igmp_tests::fixtures::{Verdict, World};
+use igmp_tests::fixtures::{Cable, OUTPUT_MAC, Verdict, World};
 use igmp_userspace::proto::FilterMode;
 
 const G: Ipv4Addr = Ipv4Addr::new(239, 1, 1, 1);
@@ -19,9 +19,21 @@ enum Row {
 }
 use Row::{Forwarded, Left};
 
-/// Runs one stimulus against a world where every destination, forwardable or not, has a flow.
+/// Runs one stimulus in both hooks.
 fn check(stimulus: &str, row: &Row, datagram: &Datagram) {
-    let mut world = World::new().unwrap();
+    check_in(&mut World::new().unwrap(), stimulus, row, datagram, None);
+    Cable::new().with_tc(|world| check_in(world, stimulus, row, datagram, Some(OUTPUT_MAC)));
+}
+
+/// Runs one stimulus against `world`, where every destination, forwardable or not, has a flow. In TC the frame that the
+/// last output takes carries that output's address; in XDP the egress program writes it.
+fn check_in(
+    world: &mut World,
+    stimulus: &str,
+    row: &Row,
+    datagram: &Datagram,
+    source_mac: Option<[u8; 6]>,
+) {
     let destination = datagram.destination;
     world.join(destination, FilterMode::Exclude, &[]).unwrap();
     let frame = datagram.frame();
@@ -30,7 +42,11 @@ fn check(stimulus: &str, row: &Row, datagram: &Datagram) {
         Forwarded => {
             assert_eq!(outcome.counter, Counter::Forwarded, "{stimulus}");
             assert_eq!(outcome.verdict, Verdict::Redirect, "{stimulus}");
-            assert_eq!(outcome.frame, datagram.forwarded(), "{stimulus}");
+            let mut expected = datagram.forwarded();
+            if let Some(mac) = source_mac {
+                expected[6..12].copy_from_slice(&mac);
+            }
+            assert_eq!(outcome.frame, expected, "{stimulus}");
             let stats = world.flow_stats(destination).unwrap();
             assert_eq!(stats.packets, 1, "{stimulus}");
             let len = 20 + datagram.options.len() + datagram.payload.len();

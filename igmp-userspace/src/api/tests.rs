@@ -192,6 +192,7 @@ fn flows() {
         upstream: Some("wan0".into()),
         outputs: vec!["lan0".into(), "lan1".into()],
         path: Path::Xdp,
+        path_reason: "XDP redirects reach every output".into(),
         packets: 3,
         bytes: 4_000,
         set: Some(17),
@@ -208,11 +209,11 @@ fn flows() {
         &json!({"flows": [
             {
                 "source": null, "group": "239.1.1.1", "upstream": "wan0", "outputs": ["lan0", "lan1"],
-                "path": "xdp", "packets": 3, "bytes": 4_000, "set": 17,
+                "path": "xdp", "path_reason": "XDP redirects reach every output", "packets": 3, "bytes": 4_000, "set": 17,
             },
             {
                 "source": "10.0.0.5", "group": "239.1.1.1", "upstream": null, "outputs": [],
-                "path": "xdp", "packets": 3, "bytes": 4_000, "set": null,
+                "path": "xdp", "path_reason": "XDP redirects reach every output", "packets": 3, "bytes": 4_000, "set": null,
             },
         ]}),
     );

@@ -52,11 +52,10 @@ pub struct Fixed {
 }
 
 /// What is fixed when igmpd starts: where it is reached, and what the kernel allocated.
-const FIXED: [(&str, &str); 5] = [
+const FIXED: [(&str, &str); 4] = [
     ("daemon", "control_socket"),
     ("daemon", "pin_path"),
     ("daemon", "persist"),
-    ("datapath", "mode"),
     ("datapath", "max_flows"),
 ];
 

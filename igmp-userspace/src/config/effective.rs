@@ -52,16 +52,23 @@ impl Config {
         root.insert("datapath".into(), datapath);
         root.insert("proxy".into(), proxy);
         root.insert("policy".into(), policy_keys);
-        root.insert("interface".into(), list(&self.interfaces, interface));
+        root.insert(
+            "interface".into(),
+            list(&self.interfaces, |rule| interface(self, rule)),
+        );
         root.insert("acl".into(), list(&policy.acls, acl));
         root
     }
 }
 
-fn interface(interface: &InterfaceConfig) -> Value {
+fn interface(config: &Config, interface: &InterfaceConfig) -> Value {
     let mut keys = Table::new();
     keys.insert("name".into(), text(&interface.name));
     keys.insert("role".into(), text(interface.role.name()));
+    keys.insert("mode".into(), text(config.mode_of(interface).name()));
+    if let Some(lender) = &interface.unnumbered {
+        keys.insert("unnumbered".into(), text(lender));
+    }
     keys.insert("alt_subnets".into(), list(&interface.alt_subnets, text));
     let filter = &interface.policy.group_filter;
     keys.insert("whitelist".into(), list(&filter.whitelist, text));

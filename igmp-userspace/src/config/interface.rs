@@ -12,6 +12,8 @@ use super::address::parse_source_network;
 use super::error::{Error, Problem};
 use super::igmp::IgmpKeys;
 use super::interface_policy::{PolicyKeys, SharedKeys};
+use super::mode::Mode;
+use super::pattern;
 use super::reader::Section;
 
 /// Longest interface name: the kernel's IFNAMSIZ without the closing zero.
@@ -63,10 +65,17 @@ impl FromStr for Role {
 /// One interface.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct InterfaceConfig {
-    /// The kernel's name for it. It need not exist: an interface is used while it is there.
+    /// The kernel's name for it, or a pattern ([`is_pattern`](super::pattern::is_pattern)). It need not exist: an
+    /// interface is used while it is there.
     pub name: String,
+    /// The pattern that this device matched.
+    pub pattern: Option<String>,
     /// What it is for.
     pub role: Role,
+    /// How packets are handled here; `None` = as everywhere ([`Config::mode`](super::Config::mode)).
+    pub mode: Option<Mode>,
+    /// The interface whose address is used while this one has none.
+    pub unnumbered: Option<String>,
     /// Networks whose sources are accepted on it beyond its own subnets.
     pub alt_subnets: Vec<Ipv4Net>,
     /// Packets go out only if their TTL was above this (`threshold`); 1 is what any router does.
@@ -75,6 +84,14 @@ pub struct InterfaceConfig {
     pub params: InterfaceParams,
     /// What is allowed there.
     pub policy: InterfacePolicy,
+}
+
+impl InterfaceConfig {
+    /// Whether anything is done on it.
+    #[must_use]
+    pub fn is_used(&self) -> bool {
+        self.role != Role::Disabled
+    }
 }
 
 /// What an interface that does not say otherwise gets: the keys of `[igmp]`.
@@ -95,9 +112,13 @@ pub(super) fn read(
     };
 
     let name = section.parsed("name", "eth0", |text| {
-        check_name(text).map(|()| text.to_owned())
+        check_name_for(Role::Downstream, text).map(|()| text.to_owned())
     })?;
     let role = section.parsed("role", "downstream", Role::from_str)?;
+    let mode = section.parsed("mode", "auto", Mode::from_str)?;
+    let unnumbered = section.parsed("unnumbered", "eth0", |text| {
+        check_name(text).map(|()| text.to_owned())
+    })?;
     let alt_subnets = section.parsed_list("alt_subnets", "10.0.0.0/23", parse_source_network)?;
     let threshold = section.integer("threshold", &(1..=u8::MAX), "")?;
     let igmp = IgmpKeys::read(&mut section)?;
@@ -105,9 +126,7 @@ pub(super) fn read(
     // A misspelled key first: it explains the missing one.
     section.finish()?;
 
-    let name = name
-        .ok_or_else(|| missing("name", "add one, such as name = \"eth0\""))?
-        .into_inner();
+    let name = name.ok_or_else(|| missing("name", "add one, such as name = \"eth0\""))?;
     let role = role.ok_or_else(|| {
         missing(
             "role",
@@ -115,6 +134,15 @@ pub(super) fn read(
         )
     })?;
     let role = role.into_inner();
+    let (name, named_at) = (name.get_ref().clone(), source.place(&name.span()));
+    check_name_for(role, &name).map_err(|problem| problem.at(named_at))?;
+    if let Some(lender) = &unnumbered
+        && *lender.get_ref() == name
+    {
+        let what = format!("unnumbered of {name} is {name}");
+        let remedy = "name an interface that has an address";
+        return Err(Problem::new(what, remedy).at(source.place(&lender.span())));
+    }
     if role == Role::Upstream
         && let Some((key, start)) = policy.first_written()
     {
@@ -126,7 +154,10 @@ pub(super) fn read(
     let policy = policy.policy(&defaults.policy, source, global)?;
     Ok(InterfaceConfig {
         name,
+        pattern: None,
         role,
+        mode: mode.map(Spanned::into_inner),
+        unnumbered: unnumbered.map(Spanned::into_inner),
         alt_subnets,
         ttl_threshold: threshold.map_or(DEFAULT_TTL_THRESHOLD, Spanned::into_inner),
         params,
@@ -173,12 +204,21 @@ pub(super) fn check_together(
     Ok(())
 }
 
+/// A name, or a pattern where there may be several interfaces.
+pub(super) fn check_name_for(role: Role, name: &str) -> Result<(), Problem> {
+    if role != Role::Upstream && pattern::is_pattern(name) {
+        pattern::check(name)
+    } else {
+        check_name(name)
+    }
+}
+
 /// What the kernel takes as an interface name (`dev_valid_name`), patterns excepted.
 pub(super) fn check_name(name: &str) -> Result<(), Problem> {
-    if name.contains(['*', '?', '[']) {
+    if pattern::is_pattern(name) {
         return Err(Problem::new(
             format!("\"{name}\" is a pattern"),
-            "name each interface: patterns are not supported",
+            "name one interface here",
         ));
     }
     if name.len() > LONGEST_NAME {

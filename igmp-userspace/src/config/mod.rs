@@ -15,6 +15,8 @@ mod igmp;
 pub mod import;
 mod interface;
 mod interface_policy;
+mod mode;
+pub mod pattern;
 mod policy;
 mod proxy;
 mod reader;
@@ -23,7 +25,6 @@ mod tests;
 mod warnings;
 
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
 pub use acl::{find as find_acl, title as acl_title};
@@ -32,6 +33,7 @@ pub use diff::{Change, Fixed, diff};
 pub use effective::to_toml;
 pub use error::{Error, Problem};
 pub use interface::{InterfaceConfig, Role};
+pub use mode::Mode;
 pub use proxy::ProxyConfig;
 
 use crate::proto::{InterfaceParams, InterfacePolicy, Policy};
@@ -109,45 +111,6 @@ pub struct Config {
     pub interfaces: Vec<InterfaceConfig>,
 }
 
-/// How packets are replicated.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Mode {
-    /// The best way the device offers.
-    #[default]
-    Auto,
-    /// XDP in the driver; a device without it is refused.
-    XdpNative,
-}
-
-impl Mode {
-    /// The word that stands for it in the configuration.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::XdpNative => "xdp-native",
-        }
-    }
-}
-
-impl FromStr for Mode {
-    type Err = Problem;
-
-    fn from_str(text: &str) -> Result<Self, Problem> {
-        match text {
-            "auto" => Ok(Self::Auto),
-            "xdp-native" => Ok(Self::XdpNative),
-            "xdp-generic" | "tc" => Err(Problem::new(
-                format!("this version has no mode \"{text}\", only native XDP"),
-                MODE_REMEDY,
-            )),
-            _ => Err(Problem::new(format!("\"{text}\" is no mode"), MODE_REMEDY)),
-        }
-    }
-}
-
-const MODE_REMEDY: &str = "write \"auto\" or \"xdp-native\"";
-
 /// Reads the text of a configuration file; `file_name` is what errors call it.
 ///
 /// # Errors
@@ -176,7 +139,7 @@ pub fn parse(text: &str, file_name: &str) -> Result<Config, Error> {
     daemon.finish()?;
 
     let mut datapath = root.section("datapath")?;
-    let mode = datapath.parsed("mode", "auto", Mode::from_str)?;
+    let mode = datapath.parsed("mode", "auto", str::parse)?;
     let max_flows = datapath.integer("max_flows", &(1..=MOST_FLOWS), "")?;
     let igmp_rate = datapath.integer("igmp_rate", &(0..=MOST_MESSAGES), " (0: no limit)")?;
     let igmp_burst = datapath.integer("igmp_burst", &(1..=MOST_MESSAGES), "")?;
@@ -231,12 +194,24 @@ pub fn parse(text: &str, file_name: &str) -> Result<Config, Error> {
 }
 
 impl Config {
-    /// The interfaces that something is done on: none while the proxy is disabled.
+    /// The interfaces with the mode in force on each: none while the proxy is disabled. [`pattern::expand`] says what they
+    /// stand for.
     #[must_use]
-    pub fn interfaces_in_use(&self) -> Vec<InterfaceConfig> {
-        let in_use =
-            |interface: &&InterfaceConfig| interface.role != Role::Disabled && !self.proxy.disabled;
-        self.interfaces.iter().filter(in_use).cloned().collect()
+    pub fn interface_rules(&self) -> Vec<InterfaceConfig> {
+        if self.proxy.disabled {
+            return Vec::new();
+        }
+        let rule = |interface: &InterfaceConfig| InterfaceConfig {
+            mode: Some(self.mode_of(interface)),
+            ..interface.clone()
+        };
+        self.interfaces.iter().map(rule).collect()
+    }
+
+    /// How packets are handled on `interface`.
+    #[must_use]
+    pub fn mode_of(&self, interface: &InterfaceConfig) -> Mode {
+        interface.mode.unwrap_or(self.mode)
     }
 
     /// What `--iface` (repeatable: `downstream`) and `--upstream` ask for; all else is the default.
@@ -256,11 +231,14 @@ impl Config {
                 .map(|name| (Role::Downstream, "--iface", &**name)),
         ) {
             let place = format!("{flag} {name}");
-            interface::check_name(name).map_err(|problem| problem.at(&*place))?;
+            interface::check_name_for(role, name).map_err(|problem| problem.at(&*place))?;
             places.push(place);
             interfaces.push(InterfaceConfig {
                 name: name.to_owned(),
+                pattern: None,
                 role,
+                mode: None,
+                unnumbered: None,
                 alt_subnets: Vec::new(),
                 ttl_threshold: interface::DEFAULT_TTL_THRESHOLD,
                 params: InterfaceParams::default(),

@@ -290,18 +290,8 @@ fn values_out_of_range_are_refused() {
         ),
         (
             "[datapath]",
-            "mode = \"tc\"",
-            "this version has no mode \"tc\", only native XDP; write \"auto\" or \"xdp-native\"",
-        ),
-        (
-            "[datapath]",
-            "mode = \"xdp-generic\"",
-            "this version has no mode \"xdp-generic\", only native XDP; write \"auto\" or \"xdp-native\"",
-        ),
-        (
-            "[datapath]",
             "mode = \"fast\"",
-            "\"fast\" is no mode; write \"auto\" or \"xdp-native\"",
+            "\"fast\" is no mode; write \"auto\", \"xdp-native\", \"xdp-generic\" or \"tc\"",
         ),
         (
             "[daemon]",
@@ -492,8 +482,12 @@ fn interfaces_are_checked_one_by_one() {
     );
     for (name, expected) in [
         (
-            "veth*",
-            "\"veth*\" is a pattern; name each interface: patterns are not supported",
+            "veth[0-9",
+            "\"veth[0-9\" has a [ without ]; close it, such as \"veth[0-9]*\"",
+        ),
+        (
+            "v eth*",
+            "\"v eth*\" matches no interface name; use names that `ip link` shows, with *, ? and [0-9]",
         ),
         (
             "sixteen-bytes-xx",
@@ -518,6 +512,53 @@ fn interfaces_are_checked_one_by_one() {
         );
     }
     assert!(interface::check_name("fifteen-bytes-x").is_ok());
+}
+
+#[test]
+fn a_pattern_is_for_several_interfaces_and_never_upstream() {
+    let interface = |role: &str| {
+        let pattern = "[[interface]]\nrole = \"downstream\"\nname = \"veth[0-9]*\"\n";
+        parse(&pattern.replace("downstream", role), "f.toml")
+    };
+    assert_eq!(
+        interface("downstream").unwrap().interfaces[0].name,
+        "veth[0-9]*"
+    );
+    assert_eq!(
+        interface("upstream").unwrap_err().to_string(),
+        "f.toml:3: \"veth[0-9]*\" is a pattern; name one interface here"
+    );
+}
+
+#[test]
+fn an_unnumbered_interface_borrows_from_another() {
+    let interface = |lender: &str| {
+        let text = format!(
+            "[[interface]]\nname = \"ppp*\"\nrole = \"downstream\"\nunnumbered = \"{lender}\"\n"
+        );
+        parse(&text, "f.toml").map(|config| config.interfaces[0].unnumbered.clone())
+    };
+    assert_eq!(interface("eth0").unwrap().as_deref(), Some("eth0"));
+    assert_eq!(
+        interface("eth*").unwrap_err().to_string(),
+        "f.toml:4: \"eth*\" is a pattern; name one interface here"
+    );
+    assert_eq!(
+        refusal("[[interface]]\nname = \"eth1\"\nrole = \"downstream\"\nunnumbered = \"eth1\"\n"),
+        "f.toml:4: unnumbered of eth1 is eth1; name an interface that has an address"
+    );
+}
+
+#[test]
+fn an_interface_has_the_mode_of_all_unless_it_says_otherwise() {
+    let text = format!("[datapath]\nmode = \"tc\"\n{TWO_INTERFACES}mode = \"xdp-generic\"\n");
+    let config = parse(&text, "f.toml").unwrap();
+    let modes: Vec<_> = config
+        .interfaces
+        .iter()
+        .map(|each| config.mode_of(each))
+        .collect();
+    assert_eq!(modes, [Mode::Tc, Mode::XdpGeneric]);
 }
 
 #[test]
@@ -633,8 +674,8 @@ fn flags_are_checked_like_a_file() {
         "--iface eth0: eth0 is given twice (first at --upstream eth0); keep one of the two"
     );
     assert_eq!(
-        refusal(&["veth*"], None),
-        "--iface veth*: \"veth*\" is a pattern; name each interface: patterns are not supported"
+        refusal(&["veth*"], Some("eth*")),
+        "--upstream eth*: \"eth*\" is a pattern; name one interface here"
     );
     assert_eq!(
         refusal(&[], Some("eth0")),

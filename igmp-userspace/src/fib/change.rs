@@ -2,7 +2,7 @@
 
 use super::routes::Outputs;
 use super::sets::SetId;
-use super::{Flow, FlowId};
+use super::{Flow, FlowId, Path};
 
 /// One write to the kernel maps. Applied in the order given, a packet never sees a flow half done.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -27,9 +27,9 @@ pub enum Change {
     DeleteFlow(FlowId),
     /// Say whether any (S,G) flow exists.
     SourceSpecific(bool),
-    /// Say where packets from downstream go that have no flow; `None` = nowhere.
-    SetWithoutFlow(Option<SetId>),
-    /// Say whether [`groups`] restricts which packets without a flow go there.
+    /// Say where packets from downstream go that have no flow, and on which path; `None` = nowhere.
+    SetWithoutFlow(Option<SetId>, Path),
+    /// Say whether [`groups`](super::groups) restricts which packets without a flow go there.
     FilterWithoutFlow(bool),
     /// Zero the counts at this index, which no flow uses any more.
     ResetStats(u32),
@@ -44,7 +44,7 @@ impl Change {
             Self::PutFlow(..)
             | Self::DeleteFlow(_)
             | Self::SourceSpecific(_)
-            | Self::SetWithoutFlow(_)
+            | Self::SetWithoutFlow(..)
             | Self::FilterWithoutFlow(_)
             | Self::ResetStats(_) => 1,
         }

@@ -7,12 +7,14 @@
 mod change;
 pub mod groups;
 pub mod members;
+mod paths;
 pub mod routes;
 pub mod sets;
 pub mod sources;
 mod upstream;
 
 pub use change::Change;
+pub use paths::Path;
 pub use upstream::Upstream;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -20,6 +22,7 @@ use std::net::Ipv4Addr;
 use std::ops::Bound;
 
 use crate::proto::IfIndex;
+use paths::Paths;
 use routes::{Member, Outputs};
 use sets::{SetId, Sets};
 use upstream::{ByOrigin, WithoutFlow};
@@ -42,6 +45,8 @@ pub struct Flow {
     pub from_downstream: Option<SetId>,
     /// Index of its packet and byte counts.
     pub stats: u32,
+    /// Who replicates it.
+    pub path: Path,
 }
 
 /// Why a flow that should be there is not.
@@ -70,6 +75,7 @@ pub struct Retired {
 pub struct Fib {
     upstream: Option<Upstream>,
     without_flow: WithoutFlow,
+    paths: Paths,
     max_flows: u32,
     flows: BTreeMap<FlowId, Flow>,
     source_specific: usize,
@@ -89,6 +95,7 @@ impl Fib {
         Self {
             upstream: None,
             without_flow: WithoutFlow::default(),
+            paths: Paths::default(),
             max_flows,
             flows: BTreeMap::new(),
             source_specific: 0,
@@ -139,7 +146,11 @@ impl Fib {
     /// Why what is missing now is missing.
     pub fn update_group(&mut self, group: Ipv4Addr, members: &[Member]) -> Result<(), Refusal> {
         self.refused.remove(&group);
-        let wanted = routes::flows(members);
+        let mut wanted = routes::flows(members);
+        if self.paths.is_local(group) {
+            // Without a flow the upstream alone would get what comes from downstream, and not this host.
+            wanted.entry(None).or_default();
+        }
         let stale: Vec<FlowId> = self
             .flows_of(group)
             .filter(|id| !wanted.contains_key(&id.source))
@@ -244,7 +255,9 @@ impl Fib {
     fn install(&mut self, id: FlowId, members: &Outputs) -> Result<(), Refusal> {
         let installed = self.flows.get(&id).copied();
         let outputs = self.by_origin(id.group, members);
+        let path = self.path(id.group, &outputs);
         if let Some(flow) = installed
+            && flow.path == path
             && self.outputs(flow.from_upstream) == outputs.from_upstream
             && self.outputs(flow.from_downstream) == outputs.from_downstream
         {
@@ -268,6 +281,7 @@ impl Fib {
             from_upstream,
             from_downstream,
             stats,
+            path,
         };
         if installed.is_none() {
             self.count_source_specific(id, true);

@@ -16,7 +16,8 @@ pub(super) struct Kernel {
     flows: HashMap<FlowId, Flow>,
     source_specific: bool,
     without_flow: Option<SetId>,
-    writes: usize,
+    path_without_flow: Path,
+    pub(super) writes: usize,
 }
 
 impl Kernel {
@@ -47,9 +48,10 @@ impl Kernel {
                 }
                 Change::DeleteFlow(id) => assert!(self.flows.remove(&id).is_some()),
                 Change::SourceSpecific(on) => self.source_specific = on,
-                Change::SetWithoutFlow(set) => {
+                Change::SetWithoutFlow(set, path) => {
                     assert!(set.is_none_or(|set| !self.sets[&set].is_empty()));
                     self.without_flow = set;
+                    self.path_without_flow = path;
                 }
                 // Its prefixes are another table's.
                 Change::FilterWithoutFlow(_) => {}
@@ -67,16 +69,7 @@ impl Kernel {
         group: Ipv4Addr,
         from_upstream: bool,
     ) -> Vec<u32> {
-        let specific = FlowId {
-            group,
-            source: Some(source),
-        };
-        let any = FlowId {
-            group,
-            source: None,
-        };
-        let specific = self.flows.get(&specific).filter(|_| self.source_specific);
-        let set = match specific.or_else(|| self.flows.get(&any)) {
+        let set = match self.flow(source, group) {
             Some(flow) if from_upstream => flow.from_upstream,
             Some(flow) => flow.from_downstream,
             None if from_upstream => None,
@@ -84,6 +77,21 @@ impl Kernel {
         };
         let outputs = set.map(|set| self.sets[&set].clone()).unwrap_or_default();
         outputs.into_iter().map(|output| output.0).collect()
+    }
+
+    /// On which path it goes there.
+    pub(super) fn path(&self, source: Ipv4Addr, group: Ipv4Addr) -> Path {
+        let flow = self.flow(source, group);
+        flow.map_or(self.path_without_flow, |flow| flow.path)
+    }
+
+    fn flow(&self, source: Ipv4Addr, group: Ipv4Addr) -> Option<&Flow> {
+        let id = |source| FlowId { group, source };
+        let specific = self
+            .flows
+            .get(&id(Some(source)))
+            .filter(|_| self.source_specific);
+        specific.or_else(|| self.flows.get(&id(None)))
     }
 }
 

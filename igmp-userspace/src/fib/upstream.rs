@@ -7,7 +7,7 @@ use ipnet::Ipv4Net;
 
 use super::routes::{self, Outputs};
 use super::sets::SetId;
-use super::{Change, Fib, Refusal, groups};
+use super::{Change, Fib, Path, Refusal, groups};
 use crate::proto::{GroupFilter, IfIndex};
 
 /// The upstream interface, as far as forwarding is concerned.
@@ -32,6 +32,7 @@ pub(super) struct ByOrigin {
 #[derive(Debug, Default)]
 pub(super) struct WithoutFlow {
     set: Option<SetId>,
+    path: Path,
     is_filtered: bool,
 }
 
@@ -85,10 +86,12 @@ impl Fib {
         if is_filtered {
             self.filter_without_flow(true);
         }
-        let result = if self.outputs(self.without_flow.set) == outputs {
+        let path = self.paths.without_group(outputs.iter().copied());
+        let is_same = self.outputs(self.without_flow.set) == outputs;
+        let result = if is_same && self.without_flow.path == path {
             Ok(())
         } else {
-            self.replace_without_flow(&outputs)
+            self.replace_without_flow(&outputs, path)
         };
         if !is_filtered {
             self.filter_without_flow(false);
@@ -96,14 +99,15 @@ impl Fib {
         result
     }
 
-    fn replace_without_flow(&mut self, outputs: &Outputs) -> Result<(), Refusal> {
+    fn replace_without_flow(&mut self, outputs: &Outputs, path: Path) -> Result<(), Refusal> {
         let (set, result) = match self.acquire(outputs) {
             Ok(set) => (set, Ok(())),
             Err(refusal) => (None, Err(refusal)),
         };
         let old = std::mem::replace(&mut self.without_flow.set, set);
-        if old != set {
-            self.changes.push_back(Change::SetWithoutFlow(set));
+        let old_path = std::mem::replace(&mut self.without_flow.path, path);
+        if (old, old_path) != (set, path) {
+            self.changes.push_back(Change::SetWithoutFlow(set, path));
         }
         self.release(old);
         result

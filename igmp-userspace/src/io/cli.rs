@@ -47,7 +47,7 @@ struct Arguments {
     #[arg(long, value_name = "IF", requires = "iface")]
     upstream: Option<String>,
 
-    /// How to replicate: auto, or xdp-native to insist on XDP in the driver [default: the file's, else auto]
+    /// How to replicate: auto, xdp-native, xdp-generic or tc [default: the file's, else auto]
     #[arg(long, value_name = "MODE", value_parser = Mode::from_str)]
     mode: Option<Mode>,
 

@@ -6,11 +6,13 @@
 
 mod adopt;
 mod interfaces;
+mod local;
 mod reload;
 mod tell;
 mod upstream;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::ready;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant as SystemInstant};
@@ -32,6 +34,8 @@ use super::events::{self, Event};
 use super::links::{self, Snapshot};
 use super::losses::Losses;
 use super::multicast_filter::MulticastFilter;
+use super::multicast_router;
+use super::netdev;
 use super::notify;
 use super::packet_socket::PacketSocket;
 use super::ports::Ports;
@@ -40,9 +44,11 @@ use super::ring::Ring;
 use super::status;
 use super::tally::{Occurrence, Tally};
 use crate::config::Config;
+use crate::config::pattern::is_pattern;
 use crate::fib::routes::Member;
 use crate::fib::{Change, Fib};
 use crate::proto::proxy::Proxy;
+use crate::proto::upstream::Subscription;
 use crate::proto::{EventKind, IfIndex, Input, Instant, Output, Router};
 use crate::wire;
 
@@ -80,12 +86,20 @@ pub async fn run(config: Config, options: Options) -> Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
     let mut snapshots = links::watch();
+    let mut features = netdev::watch();
     let mut control = ControlServer::bind(&config.control_socket).await?;
     for warning in config.warnings() {
         warn!("{warning}");
     }
-    let (mut daemon, mut rings) =
-        Daemon::start(config, options, control.publisher(), &mut snapshots).await?;
+    multicast_router::warn_if_active(&config);
+    let (mut daemon, mut rings) = Daemon::start(
+        config,
+        options,
+        control.publisher(),
+        &mut snapshots,
+        &mut features,
+    )
+    .await?;
     println!("ready");
     if let Err(error) = notify::ready() {
         warn!("telling the service manager: {error}");
@@ -111,6 +125,8 @@ pub async fn run(config: Config, options: Options) -> Result<()> {
             }
             () = sleep_until(deadline.into()) => daemon.timeout(),
             Some(snapshot) = snapshots.recv() => daemon.follow_links(snapshot),
+            () = ready(()), if daemon.ports.is_unfinished() => daemon.attach_more(),
+            Some(features) = features.recv() => daemon.follow_features(features),
             Some(done) = daemon.pool.done() => daemon.take_over(done),
             pending = control.next() => {
                 let response = status::answer(&mut daemon, &pending.request);
@@ -162,6 +178,8 @@ pub struct Daemon {
     inherited_events: Vec<RingBuf<MapData>>,
     /// Names of the interfaces that went with the present input: there is something to tell about them yet.
     departed: BTreeMap<IfIndex, String>,
+    /// What sockets of this host have joined on the upstream interface.
+    local: BTreeMap<Ipv4Addr, Subscription>,
 }
 
 impl Daemon {
@@ -171,8 +189,13 @@ impl Daemon {
         options: Options,
         publisher: Publisher,
         snapshots: &mut mpsc::Receiver<Snapshot>,
+        features: &mut mpsc::Receiver<Option<netdev::Devices>>,
     ) -> Result<(Self, Rings)> {
         let snapshot = snapshots.recv().await.context("reading network devices")?;
+        let features = features
+            .recv()
+            .await
+            .context("reading what devices can do")?;
         if options.interfaces_must_exist {
             check_existence(&config, &snapshot)?;
         }
@@ -197,7 +220,7 @@ impl Daemon {
         let socket = PacketSocket::open().context("opening a packet socket")?;
         let mut daemon = Self {
             start: SystemInstant::now(),
-            ports: Ports::new(config.interfaces_in_use(), reload::igmp_rate(&config))?,
+            ports: Ports::new(),
             router: Router::new(),
             proxy: Proxy::new(seed()),
             fib: Fib::new(config.max_flows),
@@ -216,20 +239,29 @@ impl Daemon {
             pins: None,
             inherited_events: Vec::new(),
             departed: BTreeMap::new(),
+            local: BTreeMap::new(),
         };
         daemon.keep_alive();
         let policy = Input::Policy(daemon.config.policy.clone());
         daemon.router.handle_input(daemon.now(), policy);
         daemon.proxy.set_linger(daemon.config.proxy.leave_linger);
         daemon.stock_pool();
-        daemon
-            .ports
-            .attach_all(&snapshot, &mut daemon.datapath, &daemon.socket)?;
+        daemon.ports.set_features(features);
+        daemon.ports.reconfigure(
+            daemon.config.interface_rules(),
+            reload::igmp_rate(&daemon.config),
+            &snapshot,
+            &mut daemon.datapath,
+            &daemon.socket,
+        )?;
         let Some(done) = daemon.pool.done().await else {
             bail!("the set pool's thread ended");
         };
         daemon.take_over(done);
         daemon.follow_links(snapshot);
+        while daemon.ports.is_unfinished() {
+            daemon.attach_more();
+        }
         daemon.settle();
         if let Some(pins) = pins {
             daemon.succeed(pins).await?;
@@ -251,10 +283,7 @@ impl Daemon {
         const IDLE: Duration = Duration::from_hours(1);
         let deadlines = [self.router.poll_timeout(), self.proxy.poll_timeout()];
         let deadline = deadlines.into_iter().flatten().min();
-        self.start
-            + deadline
-                .map(Instant::since_start)
-                .unwrap_or(self.start.elapsed() + IDLE)
+        self.start + deadline.map_or(self.start.elapsed() + IDLE, Instant::since_start)
     }
 
     fn receive(&mut self, events: impl Iterator<Item = Event>) {
@@ -300,6 +329,7 @@ impl Daemon {
             self.follow_links(self.snapshot.clone());
         }
         self.dirty.extend(self.fib.take_refused());
+        self.follow_local_listeners();
         let mut lost = 0;
         for port in self.ports.iter() {
             let Ok(counts) = self.datapath.counters(port.slot) else {
@@ -325,8 +355,8 @@ impl Daemon {
         self.departed.clear();
         let now = self.now();
         for group in std::mem::take(&mut self.dirty) {
-            let wanted = self.wanted_upstream(group);
-            self.proxy.set_wanted(now, group, wanted);
+            let demand = self.demand(group);
+            self.proxy.set_demand(now, group, demand);
             let members = self.members(group);
             if let Err(refusal) = self.fib.update_group(group, &members) {
                 self.tally.count(Occurrence::FlowRefused);
@@ -428,10 +458,9 @@ fn seed() -> u64 {
 }
 
 fn check_existence(config: &Config, snapshot: &Snapshot) -> Result<(), NoSuchInterface> {
-    let missing = config
-        .interfaces
-        .iter()
-        .find(|interface| !snapshot.links.contains_key(&interface.name));
+    let missing = config.interfaces.iter().find(|interface| {
+        !is_pattern(&interface.name) && !snapshot.links.contains_key(&interface.name)
+    });
     let Some(interface) = missing else {
         return Ok(());
     };

@@ -5,18 +5,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use futures_util::{StreamExt, TryStreamExt};
 use igmp_common::maps::Mac;
 use ipnet::Ipv4Net;
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
-use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use netlink_packet_route::link::{
+    InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkXdp,
+};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::packet_core::NetlinkPayload;
 use rtnetlink::{Handle, MulticastGroup, new_multicast_connection};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tracing::warn;
 
 use crate::proto::IfIndex;
@@ -32,6 +35,10 @@ pub struct Link {
     pub up: bool,
     /// Ethernet address; `None` for devices without one.
     pub mac: Option<Mac>,
+    /// A veth: whether it takes redirected frames depends on its peer, which may be in another namespace.
+    pub is_veth: bool,
+    /// The id of the XDP program on it, whoever put it there.
+    pub xdp: Option<u32>,
     /// Octets of the largest IPv4 packet.
     pub mtu: usize,
     /// IPv4 addresses with prefix lengths, in the kernel's order: primary first.
@@ -45,6 +52,8 @@ pub struct Snapshot {
     pub links: BTreeMap<String, Link>,
     /// Devices that were down at some time since the last snapshot, even if they are up again.
     pub flapped: BTreeSet<IfIndex>,
+    /// When reading it began: what was done after that is perhaps not in it.
+    pub taken: Option<Instant>,
 }
 
 impl Snapshot {
@@ -55,6 +64,9 @@ impl Snapshot {
         nets.map(Ipv4Net::addr).collect()
     }
 }
+
+/// How often the devices are read without a notification: the kernel sends none when a program is detached.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// Follows the devices: the present state comes first, then a new one after each change. Ends never; when netlink fails,
 /// it is opened anew.
@@ -80,18 +92,26 @@ async fn follow(snapshots: &mpsc::Sender<Snapshot>) -> Result<()> {
         new_multicast_connection(&groups).context("opening a netlink socket")?;
     tokio::spawn(connection);
     let mut flapped = BTreeSet::new();
+    let mut last = None;
     loop {
         let room = snapshots.reserve().await.context("nobody listens")?;
         while let Ok((message, _)) = messages.try_recv() {
             flapped.extend(went_down(&message.payload));
         }
+        let taken = Some(Instant::now());
         let links = read(&handle).await.context("reading network devices")?;
-        room.send(Snapshot {
-            links,
-            flapped: std::mem::take(&mut flapped),
-        });
-        let (message, _) = messages.next().await.context("netlink socket closed")?;
-        flapped.extend(went_down(&message.payload));
+        if last.as_ref() != Some(&links) || !flapped.is_empty() {
+            last = Some(links.clone());
+            room.send(Snapshot {
+                links,
+                flapped: std::mem::take(&mut flapped),
+                taken,
+            });
+        }
+        if let Ok(message) = timeout(LOOK_AGAIN, messages.next()).await {
+            let (message, _) = message.context("netlink socket closed")?;
+            flapped.extend(went_down(&message.payload));
+        }
     }
 }
 
@@ -133,11 +153,17 @@ fn link(message: &LinkMessage) -> Option<Link> {
     let mut name = None;
     let mut mac = None;
     let mut mtu = None;
+    let mut is_veth = false;
+    let mut xdp = None;
     for attribute in &message.attributes {
         match attribute {
             LinkAttribute::IfName(text) => name = Some(text.clone()),
             LinkAttribute::Address(bytes) => mac = Mac::try_from(bytes.as_slice()).ok(),
             LinkAttribute::Mtu(octets) => mtu = usize::try_from(*octets).ok(),
+            LinkAttribute::LinkInfo(infos) => {
+                is_veth = infos.contains(&LinkInfo::Kind(InfoKind::Veth));
+            }
+            LinkAttribute::Xdp(attributes) => xdp = attributes.iter().find_map(program_id),
             _ => {}
         }
     }
@@ -147,8 +173,18 @@ fn link(message: &LinkMessage) -> Option<Link> {
         up: is_up(message),
         mac,
         mtu: mtu?,
+        is_veth,
+        xdp,
         addresses: Vec::new(),
     })
+}
+
+/// With several programs at once (native and generic) there is no `ProgId`.
+fn program_id(attribute: &LinkXdp) -> Option<u32> {
+    match attribute {
+        LinkXdp::ProgId(id) | LinkXdp::DrvProgId(id) => Some(*id).filter(|id| *id != 0),
+        _ => None,
+    }
 }
 
 /// The interface's own address: on point-to-point links `Local`, not `Address`, which is the peer's.

@@ -1,7 +1,6 @@
 //! What the kernel says that a device can do with XDP: the generic netlink family `netdev` (kernel 6.3, d3d854fd6a1d).
 //!
-//! A notification only says that something changed; the truth is then read whole, as in [`links`](super::links). igmpd does
-//! not use it yet: the choice between native XDP and TC for each device will.
+//! A notification only says that something changed; the truth is then read whole, as in [`links`](super::links).
 
 mod generic;
 

@@ -1,29 +1,33 @@
 //! The configured interfaces and the devices behind them: attached when they appear, forgotten when they go, followed
 //! when they change.
 
+mod choice;
+mod device;
+mod follow;
+mod foreign;
 mod reconfigure;
 
-use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
-use anyhow::{Context, Result};
-use igmp_common::maps::{MAX_PORTS, Mac, PORT_CLOSED, PORT_FILTERS_GROUPS, PORT_UPSTREAM, Port};
 use igmp_common::police::Rate;
 use ipnet::Ipv4Net;
-use tracing::{info, warn};
+use tracing::warn;
 
-use super::datapath::{Attachment, BorrowedEgress, Datapath, Egress};
-use super::links::{Link, Snapshot};
-use super::packet_socket::{Multicast, PacketSocket};
-use crate::api::InterfaceState;
-use crate::config::{InterfaceConfig, Role};
+use super::datapath::{BorrowedEgress, Datapath};
+use super::links::Snapshot;
+use super::netdev::{Devices, Features};
+use super::packet_socket::PacketSocket;
+use crate::api::{self, InterfaceState};
+use crate::config::pattern::is_pattern;
+use crate::config::{InterfaceConfig, Mode, Role};
 use crate::fib::Upstream;
 use crate::fib::groups::{self, GroupPrefix};
 use crate::fib::sources::{self, InterfaceSources, SourcePrefix};
 use crate::proto::IfIndex;
-
-/// An address that goes and comes back within this time (a changed prefix, a DHCP renewal) costs no memberships.
-const ADDRESS_GRACE: Duration = Duration::from_secs(1);
+pub use device::Device;
+use device::{World, tell_program};
+use follow::{follow_device, follow_state};
 
 /// One configured interface.
 pub struct ConfiguredPort {
@@ -33,8 +37,10 @@ pub struct ConfiguredPort {
     pub slot: u32,
     /// The device, while there is one and we are attached to it.
     pub device: Option<Device>,
-    /// Why there is no device, or what the one there is like.
-    pub reason: String,
+    /// Why there is no device, or why the one there has the programs it has.
+    reason: String,
+    /// Why no XDP redirect reaches the device; `None` = it does.
+    no_redirect: Option<&'static str>,
     /// Another router forwards on the link: nothing that comes in is forwarded.
     closed: bool,
     /// When its last address went, while it is up.
@@ -43,23 +49,6 @@ pub struct ConfiguredPort {
     running: Option<Vec<Ipv4Net>>,
     /// Its configuration is another one than the router was told.
     reconfigured: bool,
-}
-
-/// A device with our programs.
-pub struct Device {
-    /// The device as netlink last described it.
-    pub link: Link,
-    mac: Mac,
-    egress: Egress,
-    attachment: Attachment,
-}
-
-impl Device {
-    /// Copies that were not sent because of the TTL threshold.
-    #[must_use]
-    pub fn egress_drops(&self) -> u64 {
-        self.egress.drops().unwrap_or_default()
-    }
 }
 
 /// What the event loop has to act on.
@@ -80,10 +69,32 @@ impl ConfiguredPort {
             slot,
             device: None,
             reason: "no such device".into(),
+            no_redirect: None,
             closed: false,
             address_lost: None,
             running: None,
             reconfigured: false,
+        }
+    }
+
+    /// How packets that come in there are to be handled.
+    fn mode(&self) -> Mode {
+        self.config.mode.unwrap_or_default()
+    }
+
+    /// What handles packets that come in there.
+    #[must_use]
+    pub fn datapath(&self) -> api::Datapath {
+        let device = self.device.as_ref();
+        device.map_or(api::Datapath::None, |device| device.choice.datapath())
+    }
+
+    /// Why that does, and why copies to it do not go by XDP if they do not.
+    #[must_use]
+    pub fn datapath_reason(&self) -> String {
+        match self.no_redirect {
+            Some(no_redirect) => format!("{}; {no_redirect}", self.reason),
+            None => self.reason.clone(),
         }
     }
 
@@ -93,7 +104,7 @@ impl ConfiguredPort {
         match &self.device {
             None => InterfaceState::Absent,
             Some(device) if !device.link.up => InterfaceState::Down,
-            Some(device) if device.link.addresses.is_empty() => InterfaceState::NoAddress,
+            Some(_) if self.running.is_none() => InterfaceState::NoAddress,
             Some(_) => InterfaceState::Ready,
         }
     }
@@ -112,29 +123,27 @@ impl ConfiguredPort {
 }
 
 /// All of them.
+#[derive(Default)]
 pub struct Ports {
+    /// What is configured: names and patterns, those left alone too.
+    rules: Vec<InterfaceConfig>,
+    /// A port for each interface that those stand for.
     configured: Vec<ConfiguredPort>,
     igmp_rate: Rate,
+    /// What the kernel says that devices can do, if it does.
+    features: Option<Devices>,
+    /// Devices that match, and that there is no room for.
+    left_out: usize,
+    is_unfinished: bool,
     sources: BTreeMap<SourcePrefix, u32>,
     groups: BTreeMap<GroupPrefix, u32>,
 }
 
 impl Ports {
-    /// These interfaces, none attached.
-    ///
-    /// # Errors
-    ///
-    /// More interfaces than the kernel maps have slots for.
-    pub fn new(interfaces: Vec<InterfaceConfig>, igmp_rate: Rate) -> Result<Self> {
-        reconfigure::check_number(&interfaces)?;
-        let ports = interfaces.into_iter().zip(1..MAX_PORTS);
-        let ports = ports.map(|(config, slot)| ConfiguredPort::new(config, slot));
-        Ok(Self {
-            configured: ports.collect(),
-            igmp_rate,
-            sources: BTreeMap::new(),
-            groups: BTreeMap::new(),
-        })
+    /// None yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// The interfaces in the order of the configuration.
@@ -142,13 +151,10 @@ impl Ports {
         self.configured.iter()
     }
 
-    /// The program on each device that there is.
-    pub fn attachments(&mut self) -> impl Iterator<Item = (IfIndex, &mut Attachment)> {
-        let devices = self
-            .configured
-            .iter_mut()
-            .filter_map(|port| port.device.as_mut());
-        devices.map(|device| (device.link.index, &mut device.attachment))
+    /// The devices that there are.
+    pub fn devices_mut(&mut self) -> impl Iterator<Item = &mut Device> {
+        let ports = self.configured.iter_mut();
+        ports.filter_map(|port| port.device.as_mut())
     }
 
     /// The interface whose device has this index.
@@ -162,29 +168,7 @@ impl Ports {
     /// The egress program of a device.
     #[must_use]
     pub fn egress(&self, index: IfIndex) -> Option<BorrowedEgress<'_>> {
-        self.by_index(index)?.device.as_ref()?.egress.fd()
-    }
-
-    /// Attaches to every configured device of `snapshot`; the first refusal is an error that names the device.
-    ///
-    /// # Errors
-    ///
-    /// What keeps the first device that cannot be attached from it; its name comes first.
-    pub fn attach_all(
-        &mut self,
-        snapshot: &Snapshot,
-        datapath: &mut Datapath,
-        socket: &PacketSocket,
-    ) -> Result<()> {
-        for port in &mut self.configured {
-            if let Some(link) = snapshot.links.get(&port.config.name) {
-                let device = attach(port, link, self.igmp_rate, datapath, socket);
-                port.device = Some(device.with_context(|| port.config.name.clone())?);
-            } else {
-                warn!(interface = port.config.name, "no such device yet");
-            }
-        }
-        Ok(())
+        self.by_index(index)?.device.as_ref()?.egress.as_ref()?.fd()
     }
 
     /// Brings the ports in line with the devices there are.
@@ -196,16 +180,56 @@ impl Ports {
         now: Instant,
     ) -> Vec<PortEvent> {
         let mut events = Vec::new();
+        let mut world = World::new(self.igmp_rate, datapath, socket);
+        self.take_over(snapshot, &mut BTreeMap::new(), &mut world, &mut events);
+        self.is_unfinished = false;
         for port in &mut self.configured {
-            let link = snapshot.links.get(&port.config.name);
-            follow_device(port, link, self.igmp_rate, datapath, socket, &mut events);
-            let flapped = port
-                .index()
-                .is_some_and(|index| snapshot.flapped.contains(&index));
-            follow_state(port, flapped, now, &mut events);
+            let features = self.features.as_ref();
+            let is_done = follow_device(port, snapshot, features, &mut world, &mut events);
+            self.is_unfinished |= !is_done;
+            follow_state(port, snapshot, now, &mut events);
         }
         self.update_sources(snapshot, datapath);
         events
+    }
+
+    /// Takes over what the kernel says that devices can do; `None` = it does not. [`reconcile`](Self::reconcile) then acts
+    /// on it.
+    pub fn set_features(&mut self, features: Option<Devices>) {
+        self.features = features;
+    }
+
+    fn features_of(&self, device: Option<IfIndex>) -> Option<Features> {
+        self.features.as_ref()?.get(&device?).copied()
+    }
+
+    /// The devices that no XDP redirect reaches.
+    #[must_use]
+    pub fn tc_outputs(&self) -> BTreeSet<IfIndex> {
+        let ports = self.iter().filter(|port| port.no_redirect.is_some());
+        ports.filter_map(ConfiguredPort::index).collect()
+    }
+
+    /// The upstream interface.
+    #[must_use]
+    pub fn upstream(&self) -> Option<&ConfiguredPort> {
+        self.iter().find(|port| port.config.role == Role::Upstream)
+    }
+
+    /// The patterns that no device matches.
+    pub fn idle_patterns(&self) -> impl Iterator<Item = &InterfaceConfig> {
+        let is_idle = |rule: &&InterfaceConfig| {
+            let mut ports = self.configured.iter();
+            let matches = |port: &ConfiguredPort| port.config.pattern.as_ref() == Some(&rule.name);
+            rule.is_used() && is_pattern(&rule.name) && !ports.any(matches)
+        };
+        self.rules.iter().filter(is_idle)
+    }
+
+    /// True while there are devices to attach to, for [`reconcile`](Self::reconcile) to go on with.
+    #[must_use]
+    pub fn is_unfinished(&self) -> bool {
+        self.is_unfinished
     }
 
     /// True while an interface waits for an address to come back before its state is cleared.
@@ -282,208 +306,5 @@ impl Ports {
             }
         }
         self.sources = wanted;
-    }
-}
-
-/// Attaches to a device that appeared, lets go of one that went, takes over what changed.
-fn follow_device(
-    port: &mut ConfiguredPort,
-    link: Option<&Link>,
-    igmp_rate: Rate,
-    datapath: &mut Datapath,
-    socket: &PacketSocket,
-    events: &mut Vec<PortEvent>,
-) {
-    if let Some(device) = &port.device
-        && link.is_none_or(|link| link.index != device.link.index)
-    {
-        let index = device.link.index;
-        info!(
-            interface = port.config.name,
-            ifindex = index.0,
-            "device gone"
-        );
-        stop(port, events);
-        port.device = None;
-        port.reason = "no such device".into();
-        // The device took its attachment along; its entry is ours to remove.
-        let _ = datapath.delete_port(index);
-    }
-    let Some(link) = link else { return };
-    if let Some(device) = &mut port.device {
-        let is_other_mac = link.mac.is_some_and(|mac| mac != device.mac);
-        device.link = link.clone();
-        if is_other_mac {
-            load_egress(port, igmp_rate, datapath, events);
-        }
-        return;
-    }
-    match attach(port, link, igmp_rate, datapath, socket) {
-        Ok(device) => {
-            info!(interface = link.name, ifindex = link.index.0, "attached");
-            port.device = Some(device);
-        }
-        Err(error) => {
-            let reason = format!("{error:#}");
-            if port.reason != reason {
-                warn!(interface = link.name, "not attached: {reason}");
-                port.reason = reason;
-            }
-        }
-    }
-}
-
-/// Starts and stops the router on an interface as its device can and cannot work.
-fn follow_state(
-    port: &mut ConfiguredPort,
-    flapped: bool,
-    now: Instant,
-    events: &mut Vec<PortEvent>,
-) {
-    let Some(device) = &port.device else { return };
-    let link = device.link.clone();
-    if !link.up || flapped {
-        stop(port, events);
-    }
-    if !link.up {
-        port.address_lost = None;
-        return;
-    }
-    if link.addresses.is_empty() {
-        let lost = *port.address_lost.get_or_insert(now);
-        if now.duration_since(lost) >= ADDRESS_GRACE {
-            stop(port, events);
-            port.address_lost = None;
-        }
-        return;
-    }
-    port.address_lost = None;
-    let is_news = port.reconfigured || port.running.as_ref() != Some(&link.addresses);
-    if is_news {
-        port.running = Some(link.addresses);
-        port.reconfigured = false;
-        events.push(PortEvent::Ready(link.index));
-    }
-}
-
-fn stop(port: &mut ConfiguredPort, events: &mut Vec<PortEvent>) {
-    if port.running.take().is_some()
-        && let Some(index) = port.index()
-    {
-        events.push(PortEvent::Gone(index, port.config.name.clone()));
-    }
-}
-
-fn attach(
-    port: &mut ConfiguredPort,
-    link: &Link,
-    igmp_rate: Rate,
-    datapath: &mut Datapath,
-    socket: &PacketSocket,
-) -> Result<Device> {
-    let (mac, egress) = egress_for(port, link, igmp_rate, datapath)?;
-    receive_multicast(port.config.role, link.index, socket)?;
-    let attachment = datapath
-        .attach(link.index)
-        .inspect_err(|_| release(link.index, port.config.role, datapath, socket))?;
-    port.reason = "driver has native XDP".into();
-    Ok(Device {
-        link: link.clone(),
-        mac,
-        egress,
-        attachment,
-    })
-}
-
-/// Downstream every group may come in: reports are sent to the group they are about, and every source is sent upstream.
-/// Upstream only what was joined may: `MulticastFilter` asks for it.
-fn receive_multicast(role: Role, interface: IfIndex, socket: &PacketSocket) -> Result<()> {
-    if role == Role::Downstream {
-        socket
-            .listen(interface, Multicast::All)
-            .context("asking for all multicast")?;
-    }
-    Ok(())
-}
-
-/// Takes back what attaching to a device asked for. What a device that is gone took along is no concern.
-fn release(interface: IfIndex, role: Role, datapath: &mut Datapath, socket: &PacketSocket) {
-    let _ = datapath.delete_port(interface);
-    end_multicast(role, interface, socket);
-}
-
-fn end_multicast(role: Role, interface: IfIndex, socket: &PacketSocket) {
-    if role == Role::Downstream {
-        let _ = socket.unlisten(interface, Multicast::All);
-    }
-}
-
-/// Another egress program, because what it holds as constants has changed.
-fn load_egress(
-    port: &mut ConfiguredPort,
-    igmp_rate: Rate,
-    datapath: &mut Datapath,
-    events: &mut Vec<PortEvent>,
-) {
-    let Some(device) = &port.device else { return };
-    let link = device.link.clone();
-    match egress_for(port, &link, igmp_rate, datapath) {
-        Ok((mac, egress)) => {
-            if let Some(device) = &mut port.device {
-                device.mac = mac;
-                device.egress = egress;
-            }
-            events.push(PortEvent::EgressChanged(link.index));
-        }
-        Err(error) => warn!(
-            interface = link.name,
-            "egress program not replaced: {error:#}"
-        ),
-    }
-}
-
-/// Tells the ingress program about the port and loads the egress program for it.
-fn egress_for(
-    port: &ConfiguredPort,
-    link: &Link,
-    igmp_rate: Rate,
-    datapath: &mut Datapath,
-) -> Result<(Mac, Egress)> {
-    let mac = link
-        .mac
-        .context("not an Ethernet device, and native XDP needs one")?;
-    datapath.put_port(link.index, entry(port, igmp_rate, mac))?;
-    Ok((mac, Egress::load(mac, port.config.ttl_threshold)?))
-}
-
-/// What the ingress program needs to know about a port.
-fn entry(port: &ConfiguredPort, igmp_rate: Rate, mac: Mac) -> Port {
-    let flags = [
-        (port.config.role == Role::Upstream, PORT_UPSTREAM),
-        (port.closed, PORT_CLOSED),
-        (
-            !port.config.policy.group_filter.is_open(),
-            PORT_FILTERS_GROUPS,
-        ),
-    ];
-    let set = flags.into_iter().filter(|(is_set, _)| *is_set);
-    Port {
-        igmp_rate,
-        slot: port.slot,
-        flags: set.fold(0, |flags, (_, flag)| flags | flag),
-        mac,
-        reserved: [0; 2],
-    }
-}
-
-/// Tells the ingress program what has changed for it.
-fn tell_program(port: &ConfiguredPort, igmp_rate: Rate, datapath: &mut Datapath) {
-    let Some(device) = &port.device else { return };
-    let entry = entry(port, igmp_rate, device.mac);
-    if let Err(error) = datapath.put_port(device.link.index, entry) {
-        warn!(
-            interface = port.config.name,
-            "kernel map not written: {error}"
-        );
     }
 }

@@ -12,10 +12,11 @@ use super::datapath::{EGRESS_DROPS, EGRESS_DROPS_DESCRIPTION};
 use super::ports::ConfiguredPort;
 use super::tally::Occurrence;
 use crate::api::{
-    Counter, Datapath, Flow, Group, Host, Interface, MemberState, Path, Request, Response, Source,
-    UpstreamGroup,
+    Counter, Datapath, Flow, Group, Host, Interface, InterfaceState, MemberState, Path, Request,
+    Response, Source, UpstreamGroup,
 };
-use crate::config::Role;
+use crate::config::{InterfaceConfig, Role};
+use crate::fib;
 use crate::proto::upstream::{Membership, State};
 use crate::proto::{self, IfIndex, Instant};
 
@@ -77,13 +78,12 @@ fn interfaces(daemon: &Daemon) -> Vec<Interface> {
             ifindex: link.map(|link| link.index.0),
             role: port.config.role,
             state: port.state(),
-            address: link.and_then(|link| Some(link.addresses.first()?.addr())),
-            datapath: if link.is_some() {
-                Datapath::XdpNative
-            } else {
-                Datapath::None
-            },
-            datapath_reason: port.reason.clone(),
+            address: port
+                .running()
+                .or(link.map(|link| &*link.addresses))
+                .and_then(|addresses| Some(addresses.first()?.addr())),
+            datapath: port.datapath(),
+            datapath_reason: port.datapath_reason(),
             igmp_version: version.unwrap_or(port.config.params.version) as u8,
             querier: elected.map(|querier| querier.address).or(heard),
             querier_is_self: elected.is_some_and(|querier| querier.is_self),
@@ -97,7 +97,28 @@ fn interfaces(daemon: &Daemon) -> Vec<Interface> {
                 .collect::<BTreeMap<_, _>>(),
         }
     };
-    daemon.ports.iter().map(view).collect()
+    let ports = daemon.ports.iter().map(view);
+    ports
+        .chain(daemon.ports.idle_patterns().map(idle))
+        .collect()
+}
+
+/// A pattern that no device matches: what is expected can be seen, and that it is not there.
+fn idle(pattern: &InterfaceConfig) -> Interface {
+    Interface {
+        name: pattern.name.clone(),
+        ifindex: None,
+        role: pattern.role,
+        state: InterfaceState::Absent,
+        address: None,
+        datapath: Datapath::None,
+        datapath_reason: "no device matches".into(),
+        igmp_version: pattern.params.version as u8,
+        querier: None,
+        querier_is_self: false,
+        groups: 0,
+        counters: BTreeMap::new(),
+    }
 }
 
 fn router_interface<'a>(daemon: &'a Daemon, port: &ConfiguredPort) -> Option<&'a proto::Interface> {
@@ -209,13 +230,35 @@ fn flows(daemon: &Daemon, group: Option<Ipv4Addr>) -> Vec<Flow> {
                     .iter()
                     .filter_map(|output| names.get(output).map(|name| (*name).to_owned()))
                     .collect(),
-                path: Path::Xdp,
+                path: if flow.path == fib::Path::Xdp {
+                    Path::Xdp
+                } else {
+                    Path::Tc
+                },
+                path_reason: path_reason(daemon, flow),
                 packets: stats.packets,
                 bytes: stats.bytes,
                 set: flow.from_upstream.map(|set| set.0),
             }
         })
         .collect()
+}
+
+fn path_reason(daemon: &Daemon, flow: fib::Flow) -> String {
+    match flow.path {
+        fib::Path::Xdp => "XDP redirects reach every output".into(),
+        fib::Path::TcAndLocal => "sockets of this host listen too".into(),
+        fib::Path::Tc => {
+            let sets = [flow.from_upstream, flow.from_downstream];
+            let outputs = sets.into_iter().flat_map(|set| daemon.fib.outputs(set));
+            let tc_outputs = daemon.ports.tc_outputs();
+            let mut found = outputs.filter(|output| tc_outputs.contains(output));
+            let port = found.find_map(|output| daemon.ports.by_index(*output));
+            port.map_or_else(String::new, |port| {
+                format!("{}: {}", port.config.name, port.datapath_reason())
+            })
+        }
+    }
 }
 
 fn counters(daemon: &Daemon, interface: Option<&str>) -> Vec<Counter> {
@@ -290,11 +333,30 @@ fn port_counters<'a>(
         let counts = counters.iter();
         counts.map(|(counter, value)| (counter.name(), value, counter.description()))
     });
+    let drops = daemon.datapath.output_drops(port.slot).unwrap_or_default();
     let egress = port.device.as_ref().map(|device| {
-        let drops = device.egress_drops();
-        (EGRESS_DROPS, drops, EGRESS_DROPS_DESCRIPTION)
+        [
+            (
+                EGRESS_DROPS,
+                device.egress_drops() + drops.ttl_threshold,
+                EGRESS_DROPS_DESCRIPTION,
+            ),
+            (
+                "egress_mtu_exceeded",
+                drops.mtu_exceeded,
+                "copies not sent by TC because they are larger than the interface's MTU",
+            ),
+            (
+                "egress_not_sent",
+                drops.not_sent,
+                "copies that TC could not send: the device is down, or there was no memory",
+            ),
+        ]
     });
-    kernel.chain(egress).chain(router).chain(proxy)
+    kernel
+        .chain(egress.into_iter().flatten())
+        .chain(router)
+        .chain(proxy)
 }
 
 fn is_running_upstream(port: &ConfiguredPort) -> bool {

@@ -83,9 +83,9 @@ impl Admission<'_> {
     }
 }
 
-/// One of the interface's own addresses.
+/// One of the interface's own addresses. 0.0.0.0 is nobody's, also where it stands for the address we lack.
 pub(super) fn is_own(addresses: &[Ipv4Net], address: Ipv4Addr) -> bool {
-    addresses.iter().any(|own| own.addr() == address)
+    !address.is_unspecified() && addresses.iter().any(|own| own.addr() == address)
 }
 
 /// On a subnet of the interface, or on one configured as if it were. A host that has no address yet reports from

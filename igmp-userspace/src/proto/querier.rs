@@ -104,7 +104,7 @@ impl Interface {
     pub(super) fn check_querier(&mut self, cx: &mut Context<'_>) {
         let is_lower = |other: Ipv4Addr| {
             let review = |list: &AclRef| cx.common.lists.review(list, Question::speaker(other));
-            other < self.address() && self.admission().accepts_querier(other, review)
+            wins(other, self.address()) && self.admission().accepts_querier(other, review)
         };
         match self.role {
             Role::NonQuerier { querier, .. } if !is_lower(querier) => self.become_querier(cx),
@@ -153,7 +153,7 @@ impl Interface {
 
     /// A General Query of another router.
     pub(super) fn general_query(&mut self, cx: &mut Context<'_>, source: Ipv4Addr, query: &Query) {
-        if source >= self.address() {
+        if !wins(source, self.address()) {
             return;
         }
         let claim = Claim {
@@ -300,6 +300,11 @@ impl Interface {
             Some(self.role.deadline()),
         );
     }
+}
+
+/// The lower address is the querier (RFC 9776 section 6.6.2); a router without one, which asks from 0.0.0.0, yields to all.
+fn wins(other: Ipv4Addr, own: Ipv4Addr) -> bool {
+    other < own || own.is_unspecified()
 }
 
 #[cfg(test)]

@@ -49,8 +49,10 @@ enum Floor {
     Fuzz,
     /// Single packets through the kernel programs
     Packet,
-    /// The real igmpd between real kernel hosts in network namespaces
+    /// The real igmpd between real kernel hosts in network namespaces; IGMPD_MODE says how it handles packets
     E2e,
+    /// The same with IGMPD_MODE=tc
+    E2eTc,
 }
 
 impl Test {
@@ -125,18 +127,27 @@ impl Floor {
             Self::Unit => run_tests(libraries(), &["--skip", MODEL], args),
             Self::Model => run_tests(libraries(), &[MODEL], args),
             Self::Fuzz => run_tests(cargo(["test", "--package", "igmp-fuzz"]), &[], args),
-            Self::Packet => in_the_kernel(progress, "packet*", args),
-            Self::E2e => in_the_kernel(progress, "e2e*", args),
+            Self::Packet => in_the_kernel(progress, "packet*", None, args),
+            Self::E2e => in_the_kernel(progress, "e2e*", None, args),
+            Self::E2eTc => in_the_kernel(progress, "e2e*", Some("tc"), args),
         }
     }
 }
 
 /// Runs the test binaries of igmp-tests whose names match, as root.
-fn in_the_kernel(progress: &Progress, binaries: &str, args: &[OsString]) -> Result<Tally> {
+///
+/// `mode` is how igmpd handles packets in them; `None` leaves that to the environment, or to igmpd.
+fn in_the_kernel(
+    progress: &Progress,
+    binaries: &str,
+    mode: Option<&str>,
+    args: &[OsString],
+) -> Result<Tally> {
     setup::for_kernel_tests(progress)?;
     let directory = build(Profile::Dev, &["igmp-userspace", "igmp-tests"])?;
     let mut cargo = cargo(["test", "--package", "igmp-tests", "--test", binaries]);
     name_binaries(&mut cargo, &directory);
+    cargo.envs(mode.map(|mode| ("IGMPD_MODE", mode)));
     if !is_root() {
         let sudo = find_program("sudo")
             .context("these tests need root, and there is no sudo here: run them as root")?;

@@ -131,11 +131,6 @@ fn what_a_running_daemon_cannot_change_is_refused_by_name() {
             "datapath.max_flows cannot change while igmpd runs (1024 -> 2048); restart igmpd, or put it back",
         ),
         (
-            "mode = \"auto\"",
-            "mode = \"xdp-native\"",
-            "datapath.mode cannot change while igmpd runs (\"auto\" -> \"xdp-native\"); restart igmpd, or put it back",
-        ),
-        (
             "\"/run/igmpd/control.sock\"",
             "\"/run/other.sock\"",
             "daemon.control_socket cannot change while igmpd runs (\"/run/igmpd/control.sock\" -> \"/run/other.sock\"); \

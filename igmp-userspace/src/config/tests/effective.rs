@@ -32,6 +32,8 @@ max_sources = 6000
 [[interface]]
 name = "eth0"
 role = "upstream"
+mode = "tc"
+unnumbered = "eth1"
 alt_subnets = ["10.0.0.0/23"]
 whitelist = ["232.0.0.0/8", "239.0.0.0/8"]
 blacklist = ["239.255.0.0/16"]
@@ -48,6 +50,7 @@ startup_query_count = 2
 [[interface]]
 name = "eth1"
 role = "downstream"
+mode = "auto"
 alt_subnets = []
 whitelist = ["224.0.0.0/4"]
 blacklist = ["239.1.2.3/32", "239.2.0.0/16"]
@@ -75,6 +78,7 @@ forward_as_non_querier = true
 [[interface]]
 name = "eth2"
 role = "disabled"
+mode = "auto"
 alt_subnets = []
 whitelist = []
 blacklist = []

@@ -170,9 +170,9 @@ fn bad_usage_is_one_line() {
         "igmpd: the following required arguments were not provided: --iface <IF>; see igmpd --help",
     );
     assert_mistake(
-        "igmpd --iface lan0 --mode tc",
-        "igmpd: invalid value 'tc' for '--mode <MODE>': this version has no mode \"tc\", only native XDP; write \
-         \"auto\" or \"xdp-native\"; see igmpd --help",
+        "igmpd --iface lan0 --mode warp",
+        "igmpd: invalid value 'warp' for '--mode <MODE>': \"warp\" is no mode; write \"auto\", \"xdp-native\", \
+         \"xdp-generic\" or \"tc\"; see igmpd --help",
     );
     assert_mistake(
         "igmpd --iface lan0 --log-level loud",

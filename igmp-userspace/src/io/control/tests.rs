@@ -230,6 +230,7 @@ async fn every_answer_is_the_json_of_its_type() {
         upstream: None,
         outputs: vec!["lan0".into()],
         path: crate::api::Path::Xdp,
+        path_reason: "XDP redirects reach every output".into(),
         packets: 1,
         bytes: 2,
         set: None,

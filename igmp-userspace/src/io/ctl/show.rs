@@ -77,6 +77,8 @@ fn interfaces(rows: &[Interface]) -> Table<9> {
         let datapath = match row.datapath {
             Datapath::None => "none",
             Datapath::XdpNative => "xdp-native",
+            Datapath::XdpGeneric => "xdp-generic",
+            Datapath::Tc => "tc",
         };
         let querier = if row.querier_is_self {
             "self".to_owned()
@@ -222,7 +224,7 @@ fn changes(out: &mut impl Write, reload: &Reload) -> io::Result<()> {
     }
 }
 
-fn flows(rows: &[Flow]) -> Table<8> {
+fn flows(rows: &[Flow]) -> Table<9> {
     let mut table = Table::new([
         ("SOURCE", Left),
         ("GROUP", Left),
@@ -232,10 +234,12 @@ fn flows(rows: &[Flow]) -> Table<8> {
         ("PACKETS", Right),
         ("BYTES", Right),
         ("OUTPUTS", Left),
+        ("REASON", Left),
     ]);
     for row in rows {
         let path = match row.path {
             Path::Xdp => "xdp",
+            Path::Tc => "tc",
         };
         table.push([
             row.source
@@ -251,6 +255,7 @@ fn flows(rows: &[Flow]) -> Table<8> {
             } else {
                 row.outputs.join(" ")
             },
+            row.path_reason.clone(),
         ]);
     }
     table

@@ -203,6 +203,7 @@ fn flows_as_a_table() {
         upstream: Some("wan0".into()),
         outputs: vec!["lan0".into(), "lan1".into()],
         path: Path::Xdp,
+        path_reason: "XDP redirects reach every output".into(),
         packets: 123_456,
         bytes: 161_000_000,
         set: Some(17),
@@ -220,9 +221,9 @@ fn flows_as_a_table() {
         &Response::Flows(vec![any_source, nowhere]),
         false,
         "\
-SOURCE    GROUP      FROM  PATH  SET  PACKETS      BYTES  OUTPUTS
-*         239.1.1.1  wan0  xdp    17   123456  161000000  lan0 lan1
-10.0.0.5  239.1.1.1  -     xdp     -        0          0  -
+SOURCE    GROUP      FROM  PATH  SET  PACKETS      BYTES  OUTPUTS    REASON
+*         239.1.1.1  wan0  xdp    17   123456  161000000  lan0 lan1  XDP redirects reach every output
+10.0.0.5  239.1.1.1  -     xdp     -        0          0  -          XDP redirects reach every output
 ",
     );
 }

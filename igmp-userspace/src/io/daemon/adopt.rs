@@ -11,7 +11,9 @@ use tracing::{error, info, warn};
 
 use super::Daemon;
 use crate::io::datapath::pins::{Known, Pins};
+use crate::io::datapath::{Place, has_tcx};
 use crate::io::events;
+use crate::io::ports::Device;
 use crate::proto::{Event, EventKind, Input, Output};
 
 impl Daemon {
@@ -25,9 +27,10 @@ impl Daemon {
         let memberships = self.adopt(&known);
         self.install_all().await?;
         pins.commit();
-        for (_, attachment) in self.ports.attachments() {
-            self.datapath.take_over(attachment)?;
+        for device in self.ports.devices_mut() {
+            device.take_over(&mut self.datapath)?;
         }
+        self.datapath.end_inheritance();
         self.inherited_events = known.into_iter().map(|known| known.events).collect();
         let messages = self.hear_inherited();
         if !pins.generations().is_empty() {
@@ -38,6 +41,12 @@ impl Daemon {
             );
         }
         pins.finish()?;
+        if self.config.persist && !has_tcx() {
+            warn!(
+                "what TC forwards ends with igmpd: before kernel 6.6 there is no tcx; `igmpctl show interfaces` says where \
+                 TC forwards"
+            );
+        }
         self.pins = Some(pins);
         self.follow_pins();
         Ok(())
@@ -46,17 +55,23 @@ impl Daemon {
     /// Pins the programs on new devices and unpins those of devices that are no longer ours.
     pub(super) fn follow_pins(&mut self) {
         let Some(pins) = &mut self.pins else { return };
-        let mut devices = BTreeSet::new();
-        for (device, attachment) in self.ports.attachments() {
-            devices.insert(device);
-            if !attachment.is_pinned()
-                && let Some(place) = pins.place_for(device)
-                && let Err(error) = self.datapath.pin(attachment, &place)
+        let mut places = BTreeSet::new();
+        let devices = self.ports.devices_mut();
+        for attachment in devices.flat_map(Device::attachments_mut) {
+            let place = attachment.place();
+            places.insert(place);
+            if attachment.is_to_be_pinned()
+                && let Some(path) = pins.path_for(place)
+                && let Err(error) = self.datapath.pin(attachment, path)
             {
-                error!(ifindex = device.0, "will not outlive igmpd: {error}");
+                let Place { interface, hook } = place;
+                error!(
+                    ifindex = interface.0,
+                    "{hook} will not outlive igmpd: {error}"
+                );
             }
         }
-        pins.retain_links(&devices);
+        pins.retain_links(&places);
     }
 
     /// Says to the kernel programs that igmpd lives, where they would outlive it.

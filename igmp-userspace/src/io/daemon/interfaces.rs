@@ -7,6 +7,7 @@ use tracing::info;
 use super::{Daemon, upstream};
 use crate::config::Role;
 use crate::io::links::Snapshot;
+use crate::io::netdev;
 use crate::io::ports::{ConfiguredPort, PortEvent};
 use crate::proto::{IfIndex, Input};
 
@@ -22,9 +23,21 @@ impl Daemon {
         self.snapshot = snapshot;
         self.snapshot.flapped.clear();
         self.handle_port_events(events);
+        self.fib.set_tc_outputs(self.ports.tc_outputs());
         self.follow_upstream();
         self.open_ports();
         self.follow_pins();
+    }
+
+    /// Goes on with attaching to many devices that came at once.
+    pub(super) fn attach_more(&mut self) {
+        self.follow_links(self.snapshot.clone());
+    }
+
+    /// What devices can do has changed.
+    pub(super) fn follow_features(&mut self, features: Option<netdev::Devices>) {
+        self.ports.set_features(features);
+        self.follow_links(self.snapshot.clone());
     }
 
     pub(super) fn handle_port_events(&mut self, events: Vec<PortEvent>) {

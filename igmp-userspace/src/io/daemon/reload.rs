@@ -6,7 +6,8 @@ use tracing::{error, info, warn};
 use super::Daemon;
 use super::interfaces::ready;
 use crate::api::Reload;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Role};
+use crate::io::multicast_router;
 use crate::proto::{Input, Policy};
 
 impl Daemon {
@@ -48,8 +49,13 @@ impl Daemon {
     }
 
     fn follow_config(&mut self, config: Config) -> anyhow::Result<()> {
+        if upstream_name(&self.config) != upstream_name(&config) {
+            // While there still is a way to say so. What is wanted is asked for again on the new one.
+            self.leave_upstream();
+            self.router_groups_are_dirty();
+        }
         let events = self.ports.reconfigure(
-            config.interfaces_in_use(),
+            config.interface_rules(),
             igmp_rate(&config),
             &self.snapshot,
             &mut self.datapath,
@@ -64,6 +70,7 @@ impl Daemon {
         if let Err(error) = self.multicast.set_limit(&self.socket, limit) {
             warn!("multicast_filter: {error}");
         }
+        multicast_router::warn_if_active(&config);
         self.config = config;
         self.follow_links(self.snapshot.clone());
         Ok(())
@@ -85,6 +92,13 @@ impl Daemon {
             self.router.handle_input(now, input);
         }
     }
+}
+
+/// The interface that is upstream while `config` is in force.
+fn upstream_name(config: &Config) -> Option<String> {
+    let mut interfaces = config.interface_rules().into_iter();
+    let upstream = interfaces.find(|interface| interface.role == Role::Upstream)?;
+    Some(upstream.name)
 }
 
 /// How many IGMP messages of one interface reach userspace.

@@ -1,22 +1,23 @@
-//! The kernel side as userspace holds it: the loaded ingress program and its maps.
+//! The kernel side as userspace holds it: the loaded programs of incoming interfaces and their maps.
 //!
 //! One owner writes the maps: the event loop, through [`Datapath`]. Only making replication sets, which waits for RCU
 //! grace periods, happens elsewhere ([`pool`]).
 
 mod attach;
 mod egress;
+mod kernel_version;
 mod outputs;
 pub mod pins;
 mod pod;
 pub mod pool;
 mod sys;
 
-pub use attach::{AttachError, Attachment};
+pub use attach::{AttachError, Attachment, Hook, Inherited, Place, has_tcx};
 pub use egress::{EGRESS_DROPS, EGRESS_DROPS_DESCRIPTION, Egress};
 
 use std::collections::{BTreeMap, HashMap as StdHashMap};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -24,19 +25,21 @@ use aya::maps::lpm_trie::Key;
 use aya::maps::{
     Array, HashMap, IterableMap, LpmTrie, MapData, MapError, PerCpuArray, PerCpuValues, RingBuf,
 };
-use aya::programs::Xdp;
-use aya::programs::links::FdLink;
+use aya::programs::{SchedClassifier, Xdp};
 use aya::util::nr_cpus;
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
 use igmp_common::Counter;
-use igmp_common::maps::{Control, FlowEntry, FlowKey, FlowStats, NO_SET, Port, SourceKey};
+use igmp_common::maps::{
+    Control, FLOW_LOCAL, FLOW_TC, FlowEntry, FlowKey, FlowStats, NO_SET, OutputDrops, Port,
+    SourceKey,
+};
 use ipnet::Ipv4Net;
 use tracing::warn;
 
 use crate::fib::groups::GroupPrefix;
 use crate::fib::sets::SetId;
 use crate::fib::sources::SourcePrefix;
-use crate::fib::{Change, Flow, FlowId};
+use crate::fib::{Change, Flow, FlowId, Path};
 use crate::proto::IfIndex;
 use outputs::OutputLists;
 use pins::Pins;
@@ -54,7 +57,7 @@ pub struct Options {
     pub kernel_log: bool,
 }
 
-/// The ingress program, its maps, and the replication sets.
+/// The programs of incoming interfaces, their maps, and the replication sets.
 pub struct Datapath {
     ebpf: Ebpf,
     ports: HashMap<MapData, u32, Raw<Port>>,
@@ -66,10 +69,10 @@ pub struct Datapath {
     /// What `control_map` holds; it can only be written whole.
     control: Control,
     counters: PerCpuArray<MapData, [u64; Counter::COUNT]>,
+    output_lists: OutputLists,
     sets: StdHashMap<SetId, Set>,
-    outputs: OutputLists,
-    /// Links of the igmpd before, by device, until their devices are attached to.
-    inherited: BTreeMap<IfIndex, FdLink>,
+    /// Links of the igmpd before, until their devices are attached to.
+    inherited: BTreeMap<Place, Inherited>,
 }
 
 /// A loaded datapath with the parts of it that have other owners.
@@ -85,12 +88,13 @@ pub struct Loaded {
 }
 
 impl Datapath {
-    /// Loads the ingress program into the kernel. Nothing is attached yet.
+    /// Loads the programs of incoming interfaces into the kernel. Nothing is attached yet.
     ///
     /// # Errors
     ///
-    /// The kernel refuses a map or the program (no CAP_BPF, no memory); its log is part of the error.
+    /// The kernel refuses a map or a program (no CAP_BPF, no memory); its log is part of the error.
     pub fn load(options: Options) -> Result<Loaded> {
+        kernel_version::check()?;
         sys::raise_open_files_limit();
         let log_level: u8 = if options.kernel_log { u8::MAX } else { 0 };
         let mut ebpf = EbpfLoader::new()
@@ -103,6 +107,7 @@ impl Datapath {
         ingress(&mut ebpf)?
             .load()
             .context("loading the ingress program")?;
+        tc(&mut ebpf)?.load().context("loading the TC program")?;
         let events = take(&mut ebpf, "EVENTS")?.try_into()?;
         let refusals = take(&mut ebpf, "REFUSALS")?.try_into()?;
         let aya::maps::Map::ArrayOfMaps(sets) = take(&mut ebpf, "SETS")? else {
@@ -117,8 +122,8 @@ impl Datapath {
             control_map: take(&mut ebpf, "CONTROL")?.try_into()?,
             control: Control::default(),
             counters: take(&mut ebpf, "COUNTERS")?.try_into()?,
+            output_lists: OutputLists::take(&mut ebpf)?,
             sets: StdHashMap::new(),
-            outputs: OutputLists::create()?,
             inherited: BTreeMap::new(),
             ebpf,
         };
@@ -139,7 +144,7 @@ impl Datapath {
         aya_log::EbpfLogger::init(&mut self.ebpf).context("opening the kernel programs' log")
     }
 
-    /// The loaded ingress program, for `BPF_PROG_TEST_RUN`.
+    /// The loaded XDP program, for `BPF_PROG_TEST_RUN`.
     ///
     /// # Errors
     ///
@@ -148,10 +153,35 @@ impl Datapath {
         ingress(&mut self.ebpf)
     }
 
-    /// The igmpd before left these links: [`Self::attach`] leaves its program on their devices until
+    /// The loaded TC program, for `BPF_PROG_TEST_RUN`.
+    ///
+    /// # Errors
+    ///
+    /// The kernel object is not the one this was built with.
+    pub fn tc(&mut self) -> Result<&mut SchedClassifier> {
+        tc(&mut self.ebpf)
+    }
+
+    /// The igmpd before left these links: [`Self::attach`] leaves its programs on their devices until
     /// [`Self::take_over`].
-    pub fn inherit(&mut self, links: BTreeMap<IfIndex, FdLink>) {
+    pub fn inherit(&mut self, links: BTreeMap<Place, Inherited>) {
         self.inherited = links;
+    }
+
+    /// The inherited links that were not asked for end now, unless they are pinned still.
+    pub fn end_inheritance(&mut self) {
+        self.inherited.clear();
+    }
+
+    /// The XDP program that the igmpd before has left on a device we have not attached to: its id.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses.
+    pub fn inherited_xdp(&self, interface: IfIndex) -> Result<Option<u32>, AttachError> {
+        let mut hooks = [Hook::XdpNative, Hook::XdpGeneric].into_iter();
+        let link = hooks.find_map(|hook| self.inherited.get(&Place { interface, hook }));
+        link.map(Inherited::program_id).transpose()
     }
 
     /// Puts our program in the place of the one of the igmpd before, where that one still runs.
@@ -160,8 +190,7 @@ impl Datapath {
     ///
     /// See [`AttachError`]. The program before runs on.
     pub fn take_over(&mut self, attachment: &mut Attachment) -> Result<(), AttachError> {
-        let program = ingress(&mut self.ebpf).map_err(AttachError::Program)?;
-        attachment.take_over(program)
+        attachment.take_over(self.program(attachment.place().hook)?)
     }
 
     /// Has an attachment outlive the process, under this path.
@@ -169,12 +198,19 @@ impl Datapath {
     /// # Errors
     ///
     /// See [`AttachError`].
-    pub fn pin(&mut self, attachment: &mut Attachment, path: &Path) -> Result<(), AttachError> {
-        let program = ingress(&mut self.ebpf).map_err(AttachError::Program)?;
-        attachment.pin(program, path)
+    pub fn pin(&mut self, attachment: &mut Attachment, path: PathBuf) -> Result<(), AttachError> {
+        attachment.pin(self.program(attachment.place().hook)?, path)
     }
 
-    /// Pins what the next igmpd reads when it takes over.
+    fn program(&mut self, hook: Hook) -> Result<attach::Program<'_>, AttachError> {
+        let program = match hook {
+            Hook::XdpNative | Hook::XdpGeneric => ingress(&mut self.ebpf).map(attach::Program::Xdp),
+            Hook::Tc => tc(&mut self.ebpf).map(attach::Program::Tc),
+        };
+        program.map_err(AttachError::Program)
+    }
+
+    /// Pins what the next igmpd reads when it takes over, and what the programs need somebody to hold.
     ///
     /// # Errors
     ///
@@ -182,9 +218,10 @@ impl Datapath {
     pub fn pin_maps(&self, events: &RingBuf<MapData>, pins: &Pins) -> Result<()> {
         let events = MapData::from_fd(events.as_fd().try_clone_to_owned()?)?;
         pins.pin_maps(&[
+            (pins::TC_MORE, self.output_lists.more()),
             (pins::EVENTS, &events),
             (pins::CONTROL, IterableMap::map(&self.control_map)),
-            (pins::OUTPUTS, self.outputs.map()),
+            (pins::OUTPUTS, self.output_lists.blocks()),
             // The last: where it is, the others are.
             (pins::FLOWS, IterableMap::map(&self.flows)),
         ])
@@ -204,20 +241,27 @@ impl Datapath {
         self.write_control()
     }
 
-    /// Attaches the ingress program to a device, natively.
+    /// Attaches the program for `hook` to a device of the calling thread's network namespace. A device may have one in
+    /// XDP and one in TC at once; the flags of its [`Port`] say who does what. What the igmpd before has left in the same
+    /// hook stays there until [`Self::take_over`].
     ///
     /// # Errors
     ///
     /// See [`AttachError`].
-    pub fn attach(&mut self, interface: IfIndex) -> Result<Attachment, AttachError> {
-        if let Some(link) = self.inherited.remove(&interface) {
-            return Ok(Attachment::inherited(interface, link));
+    pub fn attach(&mut self, interface: IfIndex, hook: Hook) -> Result<Attachment, AttachError> {
+        let place = Place { interface, hook };
+        if let Some(inherited) = self.inherited.remove(&place) {
+            return Ok(Attachment::inherited(place, inherited));
         }
-        let program = ingress(&mut self.ebpf).map_err(AttachError::Program)?;
-        attach::attach(program, interface)
+        if let Some(hook) = hook.excludes()
+            && let Some(inherited) = self.inherited.remove(&Place { interface, hook })
+        {
+            inherited.end();
+        }
+        attach::attach(&mut self.program(hook)?, place)
     }
 
-    /// Tells the ingress program about the device it runs on.
+    /// Tells the programs about a device, as input and as output.
     ///
     /// # Errors
     ///
@@ -296,10 +340,10 @@ impl Datapath {
                 for output in outputs {
                     self.put_output(*set, *output, egress(*output));
                 }
-                self.outputs.put(*set, outputs)
+                self.output_lists.fill(*set, outputs)
             }
             Change::ClearSet { set, outputs } => {
-                self.outputs.remove(*set, outputs.len());
+                self.output_lists.clear(*set, outputs);
                 if let Some(set) = self.sets.get_mut(set) {
                     for output in outputs {
                         // Gone already when the device is: the kernel purges its entries (dev_map_notification).
@@ -317,8 +361,9 @@ impl Datapath {
                 self.control.source_specific_flows = u32::from(*on);
                 self.write_control()
             }
-            Change::SetWithoutFlow(set) => {
+            Change::SetWithoutFlow(set, path) => {
                 self.control.set_without_flow = set_index(*set);
+                self.control.flags_without_flow = path_flags(*path);
                 self.write_control()
             }
             Change::FilterWithoutFlow(on) => {
@@ -326,9 +371,8 @@ impl Datapath {
                 self.write_control()
             }
             Change::ResetStats(stats) => {
-                let zero = vec![Raw(FlowStats::default()); possible_cpus()];
-                self.flow_stats
-                    .set(*stats, PerCpuValues::try_from(zero)?, 0)
+                let zero = on_all_cpus(Raw(FlowStats::default()))?;
+                self.flow_stats.set(*stats, zero, 0)
             }
         }
     }
@@ -371,8 +415,18 @@ impl Datapath {
     ///
     /// The kernel refused: no such slot.
     pub fn reset_counters(&mut self, slot: u32) -> Result<(), MapError> {
-        let zero = vec![[0; Counter::COUNT]; possible_cpus()];
-        self.counters.set(slot, PerCpuValues::try_from(zero)?, 0)
+        self.output_lists.reset_drops(slot)?;
+        self.counters
+            .set(slot, on_all_cpus([0; Counter::COUNT])?, 0)
+    }
+
+    /// Copies that the TC program did not send out of the port in `slot`, summed over CPUs, by reason.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses.
+    pub fn output_drops(&self, slot: u32) -> Result<OutputDrops, MapError> {
+        self.output_lists.drops(slot)
     }
 
     /// Packets and bytes at a flow's statistics index, summed over CPUs.
@@ -400,13 +454,22 @@ fn ingress(ebpf: &mut Ebpf) -> Result<&mut Xdp> {
         .context("kernel object: igmp_ingress is not XDP")
 }
 
+fn tc(ebpf: &mut Ebpf) -> Result<&mut SchedClassifier> {
+    ebpf.program_mut("igmp_tc")
+        .context("kernel object: no igmp_tc")?
+        .try_into()
+        .context("kernel object: igmp_tc is not a classifier")
+}
+
 fn take(ebpf: &mut Ebpf, name: &str) -> Result<aya::maps::Map> {
     ebpf.take_map(name)
         .with_context(|| format!("kernel object: no map {name}"))
 }
 
-fn possible_cpus() -> usize {
-    nr_cpus().unwrap_or(1)
+/// The same value for each CPU.
+fn on_all_cpus<T: aya::Pod>(value: T) -> Result<PerCpuValues<T>, MapError> {
+    let cpus = nr_cpus().unwrap_or(1);
+    Ok(PerCpuValues::try_from(vec![value; cpus])?)
 }
 
 fn flow_key(id: FlowId) -> FlowKey {
@@ -421,6 +484,15 @@ fn flow_entry(flow: Flow) -> FlowEntry {
         set_from_upstream: set_index(flow.from_upstream),
         set_from_downstream: set_index(flow.from_downstream),
         stats: flow.stats,
+        flags: path_flags(flow.path),
+    }
+}
+
+fn path_flags(path: Path) -> u32 {
+    match path {
+        Path::Xdp => 0,
+        Path::Tc => FLOW_TC,
+        Path::TcAndLocal => FLOW_TC | FLOW_LOCAL,
     }
 }
 

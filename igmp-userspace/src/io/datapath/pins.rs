@@ -3,9 +3,10 @@
 //! ```text
 //! /sys/fs/bpf/igmpd/
 //!   links-4096/     links of the devices of one network namespace, named by its cookie
-//!     xdp-7         the ingress program on the device with index 7
+//!     xdp-native-7  the XDP program on the device with index 7, in the driver
+//!     tc-7          the TC program there
 //!   v1-3/           maps of layout 1, the third igmpd in a row
-//!     events control outputs flows
+//!     tc_more events control outputs flows
 //! ```
 //!
 //! Everything is said by names, because a bpffs holds nothing but maps, programs and links. An igmpd makes its own
@@ -28,12 +29,15 @@ use anyhow::{Context, Result};
 use aya::maps::MapData;
 use aya::programs::links::{FdLink, LinkType, PinnedLink};
 use igmp_common::maps::LAYOUT_VERSION;
-use tracing::{debug, warn};
+use tracing::debug;
 
-use super::sys;
+use super::attach::unpin;
+use super::{Hook, Inherited, Place, sys};
 use crate::proto::IfIndex;
 use listing::{Links, Listing};
 
+/// The TC program's continuation: the kernel would empty that map if nobody held it.
+pub const TC_MORE: &str = "tc_more";
 /// The ring buffer of IGMP messages.
 pub const EVENTS: &str = "events";
 /// [`igmp_common::maps::Control`].
@@ -109,22 +113,26 @@ impl Pins {
         })
     }
 
-    /// The links of the igmpd before, by device. Those that are no longer of use go with [`Self::retain_links`].
+    /// The links of the igmpd before. Those that are no longer of use go with [`Self::retain_links`].
     ///
     /// # Errors
     ///
-    /// One is no link of an XDP program.
-    pub fn links(&self) -> Result<BTreeMap<IfIndex, FdLink>> {
-        let open = |index: &IfIndex| -> Result<_> {
-            let path = self.link_path(*index);
+    /// One is no link of such a program.
+    pub fn links(&self) -> Result<BTreeMap<Place, Inherited>> {
+        let open = |place: &Place| -> Result<_> {
+            let path = self.links.path_of(*place);
             let link = PinnedLink::from_pin(&path).with_context(|| path.display().to_string())?;
             let link = FdLink::from(link);
-            if link.info()?.link_type().ok() != Some(LinkType::Xdp) {
+            let expected = match place.hook {
+                Hook::XdpNative | Hook::XdpGeneric => LinkType::Xdp,
+                Hook::Tc => LinkType::Tcx,
+            };
+            if link.info()?.link_type().ok() != Some(expected) {
                 return Err(Error::Foreign(path).into());
             }
-            Ok((*index, link))
+            Ok((*place, Inherited { path, link }))
         };
-        self.links.devices.iter().map(open).collect()
+        self.links.places.iter().map(open).collect()
     }
 
     /// The maps of the igmpds before, oldest first.
@@ -169,38 +177,32 @@ impl Pins {
             return make_directory(&self.links.path);
         }
         listing::remove(&self.links.path)?;
-        self.links.devices.clear();
+        self.links.places.clear();
         let _ = fs::remove_dir(&self.directory);
         Ok(())
     }
 
-    /// Where the link of a device is pinned, once nothing else is there; `None` when it is to end with the process.
+    /// Where a link is pinned, once nothing else is there; `None` when it is to end with the process.
     #[must_use]
-    pub fn place_for(&mut self, device: IfIndex) -> Option<PathBuf> {
+    pub fn path_for(&mut self, place: Place) -> Option<PathBuf> {
         if !self.persist {
             return None;
         }
-        let path = self.link_path(device);
+        let path = self.links.path_of(place);
         // Of a device that is gone and had the same index.
         let _ = fs::remove_file(&path);
-        self.links.devices.insert(device);
+        self.links.places.insert(place);
         Some(path)
     }
 
-    /// Unpins the links of all other devices: those that were deleted took theirs along, others are no longer configured.
-    pub fn retain_links(&mut self, devices: &BTreeSet<IfIndex>) {
-        let stale: Vec<IfIndex> = self.links.devices.difference(devices).copied().collect();
-        for device in stale {
-            let path = self.link_path(device);
-            if let Err(error) = fs::remove_file(&path) {
-                warn!("{}: not unpinned: {error}", path.display());
-            }
-            self.links.devices.remove(&device);
+    /// Unpins the links in all other places: devices that were deleted took theirs along, others are no longer configured
+    /// or have other programs.
+    pub fn retain_links(&mut self, places: &BTreeSet<Place>) {
+        let stale: Vec<Place> = self.links.places.difference(places).copied().collect();
+        for place in stale {
+            unpin(&self.links.path_of(place));
+            self.links.places.remove(&place);
         }
-    }
-
-    fn link_path(&self, device: IfIndex) -> PathBuf {
-        self.links.path_of(device)
     }
 }
 
@@ -227,7 +229,9 @@ pub fn detach(directory: &Path) -> Result<usize, Error> {
     }
     let _lock = lock(directory)?;
     let Listing { links, generations } = listing::list(directory)?;
-    let devices = links.iter().map(|links| links.devices.len()).sum();
+    let places = links.iter().flat_map(|links| &links.places);
+    let devices: BTreeSet<IfIndex> = places.map(|place| place.interface).collect();
+    let devices = devices.len();
     let maps = generations.iter().map(|generation| &generation.path);
     // The programs first: they are safe without maps, but not half without.
     for path in links.iter().map(|links| &links.path).chain(maps) {

@@ -2,7 +2,7 @@
 
 use aya::Pod;
 use igmp_common::maps::{
-    Control, FlowEntry, FlowKey, FlowStats, OutputsBlock, OutputsKey, Port, SourceKey,
+    Control, FlowEntry, FlowKey, FlowStats, OutputDrops, OutputsBlock, OutputsKey, Port, SourceKey,
 };
 
 /// A map key or value of `igmp-common`.
@@ -22,6 +22,7 @@ pod!(
     FlowEntry,
     FlowKey,
     FlowStats,
+    OutputDrops,
     OutputsBlock,
     OutputsKey,
     Port,

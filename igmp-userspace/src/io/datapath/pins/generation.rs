@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use aya::maps::{Array, HashMap, Map, MapData, MapType, RingBuf};
 use igmp_common::maps::{Control, FlowEntry, FlowKey, LAYOUT_VERSION};
 
-use super::super::outputs::OutputLists;
+use super::super::outputs::PinnedLists;
 use super::super::pod::Raw;
 use super::super::sys;
 use super::{CONTROL, EVENTS, FLOWS, OUTPUTS};
@@ -63,7 +63,7 @@ impl Generation {
     }
 
     fn members(&self, control: Control) -> Result<BTreeMap<Ipv4Addr, Vec<Member>>> {
-        let lists = OutputLists::open(self.open(OUTPUTS, MapType::Hash)?)?;
+        let lists = PinnedLists::open(self.open(OUTPUTS, MapType::Hash)?)?;
         // What goes out of the upstream goes there for nobody's wish (RFC 4605 section 4.2).
         let upstream = lists.get(SetId(control.set_without_flow));
         let flows: HashMap<_, Raw<FlowKey>, Raw<FlowEntry>> =

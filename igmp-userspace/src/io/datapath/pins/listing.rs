@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use igmp_common::maps::LAYOUT_VERSION;
 
-use super::{CONTROL, EVENTS, FLOWS, Generation, OUTPUTS};
+use super::super::{Hook, Place};
+use super::{CONTROL, EVENTS, FLOWS, Generation, OUTPUTS, TC_MORE};
 use crate::config::DEFAULT_PIN_PATH;
 use crate::proto::IfIndex;
 
@@ -54,7 +55,7 @@ fn mount_point(directory: &Path) -> &Path {
 pub struct Links {
     pub(super) path: PathBuf,
     pub(super) cookie: u64,
-    pub(super) devices: BTreeSet<IfIndex>,
+    pub(super) places: BTreeSet<Place>,
 }
 
 impl Links {
@@ -62,17 +63,37 @@ impl Links {
         Self {
             path: directory.join(format!("{LINKS}{cookie}")),
             cookie,
-            devices: BTreeSet::new(),
+            places: BTreeSet::new(),
         }
     }
 
-    pub(super) fn path_of(&self, device: IfIndex) -> PathBuf {
-        self.path.join(format!("{XDP}{}", device.0))
+    pub(super) fn path_of(&self, place: Place) -> PathBuf {
+        let Place { interface, hook } = place;
+        self.path
+            .join(format!("{}-{}", hook_name(hook), interface.0))
     }
 }
 
 const LINKS: &str = "links-";
-const XDP: &str = "xdp-";
+const HOOKS: [Hook; 3] = [Hook::XdpNative, Hook::XdpGeneric, Hook::Tc];
+
+/// As `mode` calls it in the configuration.
+const fn hook_name(hook: Hook) -> &'static str {
+    match hook {
+        Hook::XdpNative => "xdp-native",
+        Hook::XdpGeneric => "xdp-generic",
+        Hook::Tc => "tc",
+    }
+}
+
+/// `tc-7` is TC on the device with index 7.
+fn place(name: &str) -> Option<Place> {
+    let (name, index) = name.rsplit_once('-')?;
+    Some(Place {
+        hook: HOOKS.into_iter().find(|hook| hook_name(*hook) == name)?,
+        interface: IfIndex(index.parse().ok()?),
+    })
+}
 
 /// Everything that igmpds have left.
 #[derive(Debug)]
@@ -98,12 +119,11 @@ pub fn list(directory: &Path) -> Result<Listing, Error> {
             .strip_prefix(LINKS)
             .and_then(|cookie| cookie.parse().ok())
         {
-            let devices = entries(&path)?.into_iter().map(|(name, path)| {
-                let index = name.strip_prefix(XDP).and_then(|index| index.parse().ok());
-                index.map(IfIndex).ok_or(Error::Foreign(path))
-            });
+            let places = entries(&path)?
+                .into_iter()
+                .map(|(name, path)| place(&name).ok_or(Error::Foreign(path)));
             listing.links.push(Links {
-                devices: devices.collect::<Result<_, _>>()?,
+                places: places.collect::<Result<_, _>>()?,
                 path,
                 cookie,
             });
@@ -111,7 +131,7 @@ pub fn list(directory: &Path) -> Result<Listing, Error> {
             // What another layout holds is that version's affair.
             let foreign = entries(&path)?.into_iter().find(|(name, _)| {
                 layout == LAYOUT_VERSION
-                    && ![EVENTS, CONTROL, OUTPUTS, FLOWS].contains(&name.as_str())
+                    && ![TC_MORE, EVENTS, CONTROL, OUTPUTS, FLOWS].contains(&name.as_str())
             });
             if let Some((_, path)) = foreign {
                 return Err(Error::Foreign(path));

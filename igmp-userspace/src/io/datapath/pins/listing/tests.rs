@@ -25,9 +25,11 @@ fn names_say_everything() {
         "v1-10/flows",
         "v1-9/flows",
         "v1-9/outputs",
+        "v1-9/tc_more",
         "v2-11/what_version_2_has",
-        "links-4096/xdp-3",
-        "links-4096/xdp-17",
+        "links-4096/xdp-native-3",
+        "links-4096/xdp-generic-17",
+        "links-4096/tc-17",
         "links-18446744073709551615/",
     ]);
     let Listing { links, generations } = list(directory.path()).unwrap();
@@ -40,11 +42,19 @@ fn names_say_everything() {
     assert!(numbers.iter().any(readable) && !numbers.iter().all(readable));
     assert_eq!(links.len(), 2);
     let ours = links.iter().find(|links| links.cookie == 4096).unwrap();
-    assert!(ours.devices.iter().eq(&[IfIndex(3), IfIndex(17)]));
-    assert_eq!(
-        ours.path_of(IfIndex(17)),
-        directory.path().join("links-4096/xdp-17")
-    );
+    let named = [
+        ("xdp-native-3", 3, Hook::XdpNative),
+        ("xdp-generic-17", 17, Hook::XdpGeneric),
+        ("tc-17", 17, Hook::Tc),
+    ];
+    assert_eq!(ours.places.len(), named.len());
+    for (name, index, hook) in named {
+        let interface = IfIndex(index);
+        let place = Place { interface, hook };
+        assert!(ours.places.contains(&place), "{name}");
+        let path = directory.path().join("links-4096").join(name);
+        assert_eq!(ours.path_of(place), path);
+    }
 }
 
 #[test]
@@ -58,9 +68,10 @@ fn what_has_another_name_is_somebody_else_s() {
         "v1-4294967296/",
         "links-/",
         "links-1",
-        "links-1/tc-3",
-        "links-1/xdp-",
-        "links-1/xdp--1",
+        "links-1/xdp-3",
+        "links-1/tc",
+        "links-1/tc-",
+        "links-1/xdp-native--1",
         "v1-1",
         "v1-1/cake",
     ] {
