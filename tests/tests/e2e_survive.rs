@@ -1,5 +1,6 @@
 //! Forwarding outlives igmpd where `persist` is on: killed, stopped, started again, reloaded, and no packet is lost.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
+use aya::maps::{Map, MapData, ProgramArray};
 use aya::programs::{SchedClassifier, TcAttachType};
 use igmp_tests::bpffs::Bpffs;
 use igmp_tests::daemon::{Daemon, MODE, describe, igmpctl_at, rows};
@@ -113,13 +115,15 @@ fn is_attached(namespace: &Namespace, device: &str) -> bool {
     shown.contains("prog/xdp") || !in_tc.is_empty()
 }
 
-/// The names of the pins of these devices' programs, sorted.
+/// The names of the pins of these devices' programs in the mode of the test, sorted.
 fn links(namespace: &Namespace, devices: &[&str]) -> Vec<String> {
-    let hooks: &[&str] = match env::var(MODE).as_deref() {
-        Ok("tc") => &["tc"],
-        Ok("xdp-generic") => &["xdp-generic", "tc"],
-        _ => &["xdp-native", "tc"],
-    };
+    let mode = env::var(MODE);
+    links_in(mode.as_deref().unwrap_or("xdp-native"), namespace, devices)
+}
+
+fn links_in(mode: &str, namespace: &Namespace, devices: &[&str]) -> Vec<String> {
+    // What XDP leaves to it is TC's in any mode.
+    let hooks = BTreeSet::from([mode, "tc"]);
     let mut links = Vec::new();
     for device in devices {
         let index = namespace.interface_index(device);
@@ -250,6 +254,62 @@ fn without_persist_a_killed_igmpd_forwards_no_more() {
     daemon.kill();
     receiver.wait_for_silence(SOON);
     assert!(!is_attached(&topology.gateway, "lan0"));
+}
+
+/// From any mode to any other, at a start and by a reload. A device changes from one mode of XDP to the other with a gap.
+#[test]
+fn another_mode_takes_the_place_of_the_one_before() {
+    const MODES: [&str; 7] = [
+        "tc",
+        "xdp-native",
+        "xdp-generic",
+        "tc",
+        "xdp-generic",
+        "xdp-native",
+        "tc",
+    ];
+    let topology = Topology::new(&[Lan::host()]);
+    let bpffs = Bpffs::new();
+    let config = |mode| {
+        let config = config(&topology, &bpffs, "");
+        format!("{config}[datapath]\nmode = \"{mode}\"\n")
+    };
+    let links = |mode| links_in(mode, &topology.gateway, &["wan0", "lan0"]);
+    let mut daemon = Daemon::start(&topology.gateway, &config("xdp-native"));
+    let stream = stream(&topology);
+    let receiver = Receiver::new(topology.receivers[0].join(GROUP));
+    for mode in MODES {
+        daemon.kill();
+        daemon = Daemon::start(&topology.gateway, &config(mode));
+        assert_eq!(outputs(&daemon), ["lan0"]);
+        assert_eq!(bpffs.links(), links(mode));
+        receiver.goes_on(&stream);
+        let shown = daemon.ctl(&["show", "interfaces"]);
+        assert!(rows(&shown).iter().all(|row| row["datapath"] == mode));
+    }
+    for mode in MODES.into_iter().rev() {
+        daemon.rewrite_config(&config(mode));
+        let output = daemon.ctl_output(&["reload"]);
+        assert!(output.status.success(), "{}", describe(&output));
+        assert_eq!(bpffs.links(), links(mode));
+        receiver.goes_on(&stream);
+    }
+    daemon.kill();
+    receiver.goes_on(&stream);
+}
+
+/// The kernel empties a program array that no process and no pin holds.
+#[test]
+fn what_continues_the_tc_program_outlives_igmpd() {
+    let topology = Topology::new(&[Lan::host()]);
+    let bpffs = Bpffs::new();
+    let daemon = Daemon::start(&topology.gateway, &config(&topology, &bpffs, ""));
+    daemon.kill();
+    let pin = bpffs.pin_path().join("v1-1/tc_more");
+    let map = Map::ProgramArray(MapData::from_pin(pin).expect("it is pinned"));
+    let programs = ProgramArray::try_from(&map).expect("a program array");
+    let indices: Vec<_> = programs.indices().collect();
+    assert!(matches!(indices[..], [Ok(0)]), "{indices:?}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use igmp_common::Counter;
 use igmp_tests::fixtures::datagram::Datagram;
-use igmp_tests::fixtures::{Verdict, World};
+use igmp_tests::fixtures::{Cable, Verdict, World};
 use igmp_tests::wait::wait_until;
 use igmp_userspace::proto::FilterMode;
 
@@ -16,7 +16,12 @@ const SOON: Duration = Duration::from_secs(1);
 
 #[test]
 fn after_the_hold_time_everything_is_the_kernel_s() {
-    let mut world = World::new().unwrap();
+    assert_expires(&mut World::new().unwrap());
+    Cable::new().with_tc(assert_expires);
+}
+
+#[track_caller]
+fn assert_expires(world: &mut World) {
     world.join(G, FilterMode::Exclude, &[]).unwrap();
     let datagram = Datagram::to(G);
     for hold_time in [HOUR, Duration::ZERO] {
