@@ -263,6 +263,7 @@ fn xdp(program: &mut Xdp, place: Place) -> Result<Link, AttachError> {
 }
 
 /// Whether programs in TC have links, and so can outlive the process. Before kernel 6.6 aya falls back to clsact.
+#[must_use]
 pub fn has_tcx() -> bool {
     const FIRST: KernelVersion = KernelVersion::new(6, 6, 0);
     KernelVersion::current().is_ok_and(|version| version >= FIRST)
