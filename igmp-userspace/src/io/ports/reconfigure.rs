@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result, ensure};
 use igmp_common::maps::MAX_PORTS;
 use igmp_common::police::Rate;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::super::datapath::Datapath;
 use super::super::links::Snapshot;
@@ -141,7 +141,7 @@ impl Ports {
                 let device = attach(&mut port, link, features, world);
                 let device = device.with_context(|| name.clone())?;
                 let how = &device.choice.reason;
-                info!(interface = name, ifindex = link.index.0, "attached: {how}");
+                debug!(interface = name, ifindex = link.index.0, "attached: {how}");
                 port.device = Some(device);
             } else {
                 warn!(interface = name, "no such device yet");
