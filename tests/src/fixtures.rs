@@ -12,6 +12,7 @@
 
 pub mod datagram;
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use anyhow::{Context, Result, ensure};
@@ -19,7 +20,8 @@ use aya::maps::{MapData, RingBuf};
 use aya::programs::{TestRun, TestRunAttrs, TestRunOptions};
 use igmp_common::Counter;
 use igmp_common::maps::{
-    FlowStats, OutputDrops, PORT_CLOSED, PORT_FILTERS_GROUPS, PORT_TC, PORT_UPSTREAM, Port, Refusal,
+    FlowStats, Mac, OutputDrops, PORT_CLOSED, PORT_FILTERS_GROUPS, PORT_TC, PORT_UPSTREAM, Port,
+    Refusal,
 };
 use igmp_common::police::Rate;
 use igmp_userspace::fib::routes::Member;
@@ -37,6 +39,8 @@ use datagram::PORT_MAC;
 pub const PORT: IfIndex = IfIndex(1);
 /// A device that exists everywhere and can be named as an output: the loopback device again.
 pub const LOOPBACK: IfIndex = IfIndex(1);
+/// The interface of the gateway's other subnet: no device has this index.
+const ELSEWHERE: IfIndex = IfIndex(1 << 30);
 const SLOT: u32 = 5;
 const OUTPUT_SLOT: u32 = 6;
 /// The Ethernet address of the device at the near end of a [`Cable`].
@@ -63,8 +67,6 @@ impl Cable {
             "link add lan0 address 02:00:00:00:00:02 type veth peer name {far}\nlink set lan0 up\nlink set {far} up\n",
             far = Self::FAR
         ));
-        namespace.behave_like_hardware("lan0");
-        namespace.behave_like_hardware(Self::FAR);
         let near = IfIndex(namespace.interface_index("lan0"));
         Self { namespace, near }
     }
@@ -118,6 +120,8 @@ pub struct World {
     runtime: tokio::runtime::Runtime,
     output: IfIndex,
     egress: Egress,
+    /// Of further outputs.
+    egresses: BTreeMap<IfIndex, Egress>,
     port: Port,
     output_port: Port,
     hook: Hook,
@@ -164,6 +168,7 @@ impl World {
             runtime: tokio::runtime::Builder::new_current_thread().build()?,
             output,
             egress: Egress::load(PORT_MAC, ttl_threshold)?,
+            egresses: BTreeMap::new(),
             port: Port {
                 igmp_rate: Rate::UNLIMITED,
                 slot: SLOT,
@@ -277,13 +282,10 @@ impl World {
         self.write_maps()
     }
 
-    /// Tells the programs about a device.
-    pub fn put_port(&mut self, interface: IfIndex, port: Port) -> Result<()> {
-        Ok(self.datapath.put_port(interface, port)?)
-    }
-
-    /// Attaches a program to a device that accepts packets from anywhere.
-    pub fn attach(&mut self, interface: IfIndex, hook: Hook) -> Result<Attachment> {
+    /// Attaches a program to a device, which has these `PORT_*` and accepts packets from anywhere.
+    pub fn attach(&mut self, interface: IfIndex, hook: Hook, flags: u32) -> Result<Attachment> {
+        self.datapath
+            .put_port(interface, Port { flags, ..self.port })?;
         let anywhere = InterfaceSources {
             interface,
             addresses: Vec::new(),
@@ -318,7 +320,7 @@ impl World {
             alt_subnets: (nets(alt_subnets) as Result<Vec<_>>)?,
         };
         let other = InterfaceSources {
-            interface: IfIndex(2),
+            interface: ELSEWHERE,
             addresses: vec!["10.1.0.1/24".parse()?],
             alt_subnets: Vec::new(),
         };
@@ -340,15 +342,17 @@ impl World {
         self.write_maps()
     }
 
-    /// Has several output interfaces want `group`, which are told to the programs as ports with their own index for the
-    /// last byte of their address.
-    pub fn join_on(&mut self, group: Ipv4Addr, interfaces: &[IfIndex]) -> Result<()> {
+    /// Has several output interfaces with these addresses want `group`.
+    pub fn join_on(&mut self, group: Ipv4Addr, interfaces: &[(IfIndex, Mac)]) -> Result<()> {
         let mut members = Vec::new();
-        for interface in interfaces {
-            let mut port = self.output_port;
-            port.mac[5] = interface.0.to_le_bytes()[0];
+        for (interface, mac) in interfaces {
             if *interface != PORT {
+                let port = Port {
+                    mac: *mac,
+                    ..self.output_port
+                };
                 self.datapath.put_port(*interface, port)?;
+                self.egresses.insert(*interface, Egress::load(*mac, 1)?);
             }
             members.push(Member {
                 interface: *interface,
@@ -368,8 +372,9 @@ impl World {
 
     fn write_maps(&mut self) -> Result<()> {
         while let Some(change) = self.fib.poll_change() {
-            let egress = &self.egress;
-            self.datapath.apply(&change, &|_| egress.fd())?;
+            let (own, egress) = (&self.egresses, &self.egress);
+            let egress = |output| own.get(&output).unwrap_or(egress).fd();
+            self.datapath.apply(&change, &egress)?;
         }
         Ok(())
     }

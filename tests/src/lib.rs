@@ -19,6 +19,8 @@ pub mod igmp;
 pub mod kernel_router;
 pub mod lab;
 pub mod netns;
+pub mod peers;
+pub mod proxy;
 pub mod scratch;
 pub mod stream;
 mod sys;

@@ -115,6 +115,15 @@ impl Namespace {
         self.run(&["ethtool", "-K", device, "tx", "off", "gro", "on"]);
     }
 
+    /// Makes a device without link layer and sets it up. What is written to the file comes in through the device, one
+    /// packet a call; what the device sends is read from it. The device goes with the file.
+    pub fn tun(&self, device: &str) -> File {
+        let tun = self.enter(|| sys::tun(device));
+        let tun = tun.unwrap_or_else(|error| panic!("tun device {device}: {error}"));
+        self.ip(&format!("link set {device} up"));
+        tun
+    }
+
     /// Index of a device; it changes when a device is deleted and made again under the same name.
     pub fn interface_index(&self, device: &str) -> u32 {
         self.enter(|| sys::interface_index(device))

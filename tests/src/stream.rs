@@ -128,6 +128,20 @@ impl Drop for Stream {
     }
 }
 
+/// A socket of a host that hands several datagrams of `segment` bytes to its kernel at once, which a device or the kernel
+/// takes apart (`UDP_SEGMENT`).
+pub fn segmenting_socket(host: &Host, segment: u16) -> UdpSocket {
+    /// `linux/udp.h`.
+    const UDP_SEGMENT: libc::c_int = 103;
+    let socket = host
+        .namespace
+        .enter(|| multicast_sender(host.address))
+        .expect("a socket to send multicast with");
+    let segment = libc::c_int::from(segment);
+    sys::set_option(&socket, libc::IPPROTO_UDP, UDP_SEGMENT, &segment).expect("kernel 4.18");
+    socket
+}
+
 fn multicast_sender(source: Ipv4Addr) -> std::io::Result<UdpSocket> {
     let socket = UdpSocket::bind((source, 0))?;
     socket.set_multicast_ttl_v4(TTL.into())?;
@@ -159,8 +173,8 @@ fn send_paced(socket: &UdpSocket, spec: StreamSpec, stop: &AtomicBool, sent: &At
     }
 }
 
-/// The number, then bytes that follow from it.
-fn payload(sequence: u64, size: usize) -> Vec<u8> {
+/// A datagram of a stream: the number, then bytes that follow from it.
+pub fn payload(sequence: u64, size: usize) -> Vec<u8> {
     let mut bytes = sequence.to_be_bytes().to_vec();
     let [.., low] = sequence.to_be_bytes();
     bytes.extend((SEQUENCE_BYTES..size).map(|index| low.wrapping_add(index.to_le_bytes()[0])));

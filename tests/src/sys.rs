@@ -108,6 +108,24 @@ pub fn interface_index(device: &str) -> io::Result<u32> {
     }
 }
 
+/// Makes a tun device in the calling thread's network namespace.
+pub fn tun(device: &str) -> io::Result<File> {
+    let tun = File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/net/tun")?;
+    // SAFETY: ifreq is plain data for which zero is valid.
+    let mut request: libc::ifreq = unsafe { zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(device.bytes()) {
+        *to = from.cast_signed();
+    }
+    // Packets as they are, without the driver's own header.
+    request.ifr_ifru.ifru_flags = (libc::IFF_TUN | libc::IFF_NO_PI) as libc::c_short;
+    // SAFETY: `request` is the ifreq that this call reads and writes.
+    check(unsafe { libc::ioctl(tun.as_raw_fd(), libc::TUNSETIFF, &raw mut request) })?;
+    Ok(tun)
+}
+
 /// A packet socket on one device, in the calling thread's network namespace. It sends whole frames; with `listen` it
 /// also receives every frame in both directions.
 pub fn packet_socket(device: &str, listen: bool) -> io::Result<OwnedFd> {

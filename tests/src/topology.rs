@@ -11,6 +11,13 @@
 //!
 //! [`Topology::with_rival`] puts a second gateway beside the first: the networks in front of `wan0` and behind `lan0`
 //! then are switches that both hang on.
+//!
+//! [`Topology::behind`] puts a provider's router or switch between the source and `wan0`, whose network then is not the
+//! source's:
+//!
+//! ```text
+//!   src ── eth0 10.0.0.2 ── src0 10.0.0.1  provider  acc0 192.0.2.1 ── wan0 192.0.2.2  gateway ── lan0 ...
+//! ```
 
 use std::fmt::Write as _;
 use std::iter;
@@ -18,7 +25,11 @@ use std::net::Ipv4Addr;
 
 use crate::capture::Capture;
 use crate::host::{DEVICE, Host};
-use crate::netns::{Namespace, mac_text};
+use crate::netns::Namespace;
+
+mod parts;
+
+use parts::{configure, connect, connect_to_switch, new_gateway, new_host, new_switch};
 
 /// The gateway's device towards the source.
 pub const UPSTREAM: &str = "wan0";
@@ -26,6 +37,14 @@ pub const UPSTREAM: &str = "wan0";
 pub const BRIDGE: &str = "br0";
 /// The switch's port to the gateway; those to its hosts are `p1`, `p2` ...
 pub const UPLINK: &str = "p0";
+/// The provider's device towards the gateway.
+pub const ACCESS: &str = "acc0";
+/// The provider's router's device towards the source.
+pub const TOWARDS_SOURCE: &str = "src0";
+/// The provider's address on the link to the gateway.
+pub const PROVIDER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+/// The gateway's address there.
+pub const WAN_ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 /// The switch's port to the second gateway.
 const RIVAL_UPLINK: &str = "r0";
 /// The second gateway's last octet: on every link the first has the lower address.
@@ -62,6 +81,23 @@ impl Lan {
     }
 }
 
+/// What a provider has between the source and the gateway.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Provider {
+    /// A router: nothing passes until something in its namespace routes multicast.
+    Router,
+    /// A switch with an address, [`PROVIDER`]: it floods until something turns its IGMP snooping on.
+    Switch,
+}
+
+/// What is between the source and the gateways.
+enum Upstream {
+    Cable,
+    /// For both gateways.
+    Switch(Namespace),
+    Provider(Provider, Namespace),
+}
+
 /// A gateway with a source upstream and receivers downstream; all of it vanishes on drop.
 #[must_use = "dropping it takes the network down"]
 pub struct Topology {
@@ -73,8 +109,7 @@ pub struct Topology {
     pub receivers: Vec<Host>,
     rival: Option<Namespace>,
     lans: Vec<LanParts>,
-    /// Between the source and both gateways.
-    upstream_switch: Option<Namespace>,
+    upstream: Upstream,
 }
 
 struct LanParts {
@@ -91,15 +126,33 @@ impl Topology {
 
     /// Builds the network.
     pub fn new(lans: &[Lan]) -> Self {
-        let topology = Self::without_lans(None);
-        connect(
-            &topology.gateway,
-            UPSTREAM,
-            gateway_address(0),
-            &topology.source.namespace,
-            DEVICE,
-        );
-        configure(&topology.source);
+        Self::without_lans(None).with_lans(lans)
+    }
+
+    /// Builds the network with a provider between the source and the gateway.
+    pub fn behind(provider: Provider, lans: &[Lan]) -> Self {
+        let mut topology = Self::without_lans(None);
+        let namespace = match provider {
+            Provider::Router => {
+                let router = new_gateway("isp");
+                let source = &topology.source;
+                connect(
+                    &router,
+                    TOWARDS_SOURCE,
+                    gateway_address(0),
+                    &source.namespace,
+                    DEVICE,
+                );
+                configure(source);
+                router
+            }
+            Provider::Switch => {
+                let switch = new_switch(std::slice::from_ref(&topology.source));
+                switch.ip(&format!("addr add {PROVIDER}/24 dev {BRIDGE}"));
+                switch
+            }
+        };
+        topology.upstream = Upstream::Provider(provider, namespace);
         topology.with_lans(lans)
     }
 
@@ -111,20 +164,13 @@ impl Topology {
         let mut topology = Self::without_lans(Some(new_gateway("rival")));
         let switch = new_switch(std::slice::from_ref(&topology.source));
         connect_to_switch(
-            &topology.gateway,
-            UPSTREAM,
-            gateway_address(0),
-            &switch,
-            UPLINK,
-        );
-        connect_to_switch(
             topology.rival(),
             UPSTREAM,
             rival_address(0),
             &switch,
             RIVAL_UPLINK,
         );
-        topology.upstream_switch = Some(switch);
+        topology.upstream = Upstream::Switch(switch);
         let topology = topology.with_lans(&[lan]);
         connect_to_switch(
             topology.rival(),
@@ -143,12 +189,13 @@ impl Topology {
             receivers: Vec::new(),
             rival,
             lans: Vec::new(),
-            upstream_switch: None,
+            upstream: Upstream::Cable,
         }
     }
 
     fn with_lans(mut self, lans: &[Lan]) -> Self {
         let topology = &mut self;
+        topology.connect_upstream();
         topology
             .source
             .namespace
@@ -182,6 +229,17 @@ impl Topology {
     /// When there is none.
     pub fn rival(&self) -> &Namespace {
         self.rival.as_ref().expect("a topology with a rival")
+    }
+
+    /// The provider's router or switch.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn provider(&self) -> &Namespace {
+        match &self.upstream {
+            Upstream::Provider(_, namespace) => namespace,
+            Upstream::Cable | Upstream::Switch(_) => panic!("a topology without a provider"),
+        }
     }
 
     /// The hosts on one LAN.
@@ -221,8 +279,16 @@ impl Topology {
 
     /// The same with further keys for the downstream interfaces, one text each from `lan0` on.
     pub fn config_with(&self, igmp: &str, keys: &[&str]) -> String {
+        self.proxy_config(igmp, "", keys)
+    }
+
+    /// The same with further keys for the upstream interface.
+    pub fn proxy_config(&self, igmp: &str, upstream: &str, keys: &[&str]) -> String {
         let mut config =
             format!("[igmp]\n{igmp}\n[[interface]]\nname = \"{UPSTREAM}\"\nrole = \"upstream\"\n");
+        for key in upstream.lines() {
+            let _ = writeln!(config, "{key}");
+        }
         for (name, keys) in self.downstreams().zip(keys.iter().chain(iter::repeat(&""))) {
             let _ = write!(
                 config,
@@ -230,6 +296,34 @@ impl Topology {
             );
         }
         config
+    }
+
+    /// Makes the upstream device, which [`new`](Self::new) does first; again after it was deleted. Without a provider the
+    /// source's end was deleted with it.
+    pub fn connect_upstream(&self) {
+        match &self.upstream {
+            Upstream::Cable => {
+                let source = &self.source;
+                connect(
+                    &self.gateway,
+                    UPSTREAM,
+                    gateway_address(0),
+                    &source.namespace,
+                    DEVICE,
+                );
+                configure(source);
+            }
+            Upstream::Switch(switch) => {
+                connect_to_switch(&self.gateway, UPSTREAM, gateway_address(0), switch, UPLINK);
+            }
+            Upstream::Provider(Provider::Router, router) => {
+                connect(&self.gateway, UPSTREAM, WAN_ADDRESS, router, ACCESS);
+                router.ip(&format!("addr add {PROVIDER}/24 dev {ACCESS}"));
+            }
+            Upstream::Provider(Provider::Switch, switch) => {
+                connect_to_switch(&self.gateway, UPSTREAM, WAN_ADDRESS, switch, ACCESS);
+            }
+        }
     }
 
     fn connect_lan(&self, lan: usize) {
@@ -256,40 +350,6 @@ impl Topology {
     }
 }
 
-/// A cable from a new device of a gateway to a new device elsewhere.
-fn connect(
-    gateway: &Namespace,
-    device: &str,
-    address: Ipv4Addr,
-    peer: &Namespace,
-    peer_device: &str,
-) {
-    gateway.ip(&format!(
-        "link add {device} address {} type veth peer name {peer_device} netns {}",
-        mac_text(address),
-        peer.name(),
-    ));
-    // A veth tells its peer that it takes redirected frames only when GRO is turned on while it is up.
-    peer.ip(&format!("link set {peer_device} up"));
-    peer.behave_like_hardware(peer_device);
-    gateway.behave_like_hardware(device);
-    gateway.ip(&format!(
-        "addr add {address}/24 dev {device}\nlink set {device} up"
-    ));
-}
-
-/// The same to a new port of a switch.
-fn connect_to_switch(
-    gateway: &Namespace,
-    device: &str,
-    address: Ipv4Addr,
-    switch: &Namespace,
-    port: &str,
-) {
-    connect(gateway, device, address, switch, port);
-    switch.ip(&format!("link set {port} master {BRIDGE}"));
-}
-
 /// Name of the gateway's downstream device for the LAN with this index.
 pub fn downstream(lan: usize) -> String {
     format!("lan{lan}")
@@ -312,62 +372,4 @@ fn address(network: usize, host: u8) -> Ipv4Addr {
 /// The second gateway's address there.
 pub fn rival_address(network: usize) -> Ipv4Addr {
     address(network, RIVAL)
-}
-
-fn new_gateway(label: &str) -> Namespace {
-    let gateway = Namespace::new(label);
-    gateway.set_sysctl("net.ipv4.ip_forward", 1);
-    disable_reverse_path_filter(&gateway);
-    gateway
-}
-
-fn new_host(name: &str, address: Ipv4Addr) -> Host {
-    let namespace = Namespace::new(name);
-    disable_reverse_path_filter(&namespace);
-    // The kernel's limits are 20 groups and 10 sources for one socket.
-    namespace.set_sysctl("net.ipv4.igmp_max_memberships", 20_000);
-    namespace.set_sysctl("net.ipv4.igmp_max_msf", 1_000);
-    Host {
-        name: name.to_owned(),
-        namespace,
-        address,
-    }
-}
-
-/// Gives a host's device its addresses.
-fn configure(host: &Host) {
-    let [a, b, c, _] = host.address.octets();
-    host.namespace.ip(&format!(
-        "link set {DEVICE} address {}\n\
-         addr add {}/24 dev {DEVICE}\n\
-         link set {DEVICE} up\n\
-         route add default via {a}.{b}.{c}.1 dev {DEVICE}\n",
-        mac_text(host.address),
-        host.address,
-    ));
-}
-
-fn new_switch(hosts: &[Host]) -> Namespace {
-    let switch = Namespace::new("switch");
-    switch.ip(&format!(
-        "link add {BRIDGE} type bridge mcast_snooping 0\nlink set {BRIDGE} up"
-    ));
-    for (index, host) in hosts.iter().enumerate() {
-        let port = format!("p{}", index + 1);
-        switch.ip(&format!(
-            "link add {port} type veth peer name {DEVICE} netns {}\nlink set {port} master {BRIDGE} up",
-            host.namespace.name(),
-        ));
-        host.namespace.ip(&format!("link set {DEVICE} up"));
-        switch.behave_like_hardware(&port);
-        host.namespace.behave_like_hardware(DEVICE);
-        configure(host);
-    }
-    switch
-}
-
-/// The receivers have no route back to every source, and need none to receive.
-fn disable_reverse_path_filter(namespace: &Namespace) {
-    namespace.set_sysctl("net.ipv4.conf.all.rp_filter", 0);
-    namespace.set_sysctl("net.ipv4.conf.default.rp_filter", 0);
 }

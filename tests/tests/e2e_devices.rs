@@ -25,12 +25,13 @@ const VETH_OF_A_PEER_WITH_GRO: Features = Features {
     ..VETH
 };
 
+const LOOPBACK: IfIndex = IfIndex(1);
+
 #[test]
 fn a_veth_takes_redirected_frames_while_its_peer_has_gro() {
     let namespace = Namespace::new("devices");
     namespace.ip("link add v0 type veth peer name v1\nlink set v0 up\nlink set v1 up");
     let [v0, v1] = ["v0", "v1"].map(|device| IfIndex(namespace.interface_index(device)));
-    const LOOPBACK: IfIndex = IfIndex(1);
 
     in_runtime(&namespace, async {
         let Some(mut watch) = Watch::start().await else {

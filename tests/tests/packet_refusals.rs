@@ -62,7 +62,7 @@ fn only_a_source_that_somebody_would_have_received_is_told() {
     let mut world = strict_world();
     // Nobody wants H, and from upstream it goes nowhere else.
     assert_eq!(send(&mut world, FAR, H), Counter::PassNoFlow);
-    let impossible = Ipv4Addr::new(127, 0, 0, 1);
+    let impossible = Ipv4Addr::LOCALHOST;
     assert_eq!(send(&mut world, impossible, G), Counter::PassSourceMartian);
     world.set_closed(true).unwrap();
     assert_eq!(send(&mut world, FAR, G), Counter::PassClosed);

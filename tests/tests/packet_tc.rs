@@ -222,12 +222,13 @@ fn an_output_that_is_gone_is_counted_and_the_others_get_their_copies() {
     let capture = cable.capture();
     cable.with_tc(|world| {
         let gone = IfIndex(cable.near.0 + 1000);
-        world.join_on(G, &[cable.near, gone]).unwrap();
-        let datagram = Datagram::to(G);
-        world.run(&datagram.frame()).unwrap();
+        world.listen(Some(G));
+        let outputs = [(cable.near, OUTPUT_MAC), (gone, OUTPUT_MAC)];
+        world.join_on(G, &outputs).unwrap();
+        world.run(&Datagram::to(G).frame()).unwrap();
         assert_eq!(world.output_drops().unwrap().not_sent, 1);
     });
-    drop(capture);
+    wait_for_copy(&capture, &copy(&Datagram::to(G), OUTPUT_MAC));
 }
 
 #[test]
@@ -254,19 +255,20 @@ fn every_output_gets_one_copy_with_its_own_address_but_the_incoming_one() {
             ttl: 9 + low,
             ..Datagram::to(G)
         };
-        let outputs: Vec<_> = ports.iter().map(|(index, _)| *index).take(count).collect();
+        let mac = |index: IfIndex| [2, 0, 0, 0, 1, index.0.to_le_bytes()[0]];
+        let wanted = ports.iter().take(count);
+        let mut outputs: Vec<_> = wanted.map(|(index, _)| (*index, mac(*index))).collect();
+        outputs.insert(0, (PORT, [0; 6]));
         namespace.enter(|| {
             let mut world = World::sending_to(IfIndex(first), 1).unwrap();
             world.use_hook(Hook::Tc).unwrap();
             world.listen(Some(G));
-            world.join_on(G, &[&[PORT][..], &outputs].concat()).unwrap();
+            world.join_on(G, &outputs).unwrap();
             let outcome = world.run(&datagram.frame()).unwrap();
             assert_eq!(outcome.verdict, Verdict::Pass);
         });
         for (index, capture) in &ports[..count] {
-            let mut mac = OUTPUT_MAC;
-            mac[5] = index.0.to_le_bytes()[0];
-            wait_for_copy(capture, &copy(&datagram, mac));
+            wait_for_copy(capture, &copy(&datagram, mac(*index)));
         }
         let ttl = datagram.ttl - 1;
         for (number, (_, capture)) in ports.iter().enumerate() {

@@ -41,7 +41,7 @@ impl<'a> Apt<'a> {
     /// Installs the packages, and never removes another: Debian's rustc-web and its package rustup exclude each other.
     pub fn install(&self, packages: &[&str]) -> Result<()> {
         self.update()?;
-        let mut command = as_root("apt-get")?;
+        let mut command = apt_get()?;
         command
             .args(["install", "--yes", "--no-install-recommends", "--no-remove"])
             .args(packages);
@@ -51,10 +51,8 @@ impl<'a> Apt<'a> {
 
     fn update(&self) -> Result<()> {
         if !self.updated.get() {
-            self.progress.step(
-                "updating the package lists",
-                as_root("apt-get")?.arg("update"),
-            )?;
+            self.progress
+                .step("updating the package lists", apt_get()?.arg("update"))?;
             self.updated.set(true);
         }
         Ok(())
@@ -62,21 +60,26 @@ impl<'a> Apt<'a> {
 }
 
 /// apt-get as root, asking nothing and waiting for another apt to finish.
-fn as_root(program: &str) -> Result<Command> {
-    let mut command = if is_root() {
-        Command::new("env")
-    } else if find_program("sudo").is_some() {
-        let mut sudo = Command::new("sudo");
-        sudo.arg("env");
-        sudo
-    } else {
-        bail!("installing packages takes root, and there is no sudo here");
-    };
+fn apt_get() -> Result<Command> {
+    let mut command = as_root("env")?;
     command.args([
         "DEBIAN_FRONTEND=noninteractive",
-        program,
+        "apt-get",
         "-o",
         "DPkg::Lock::Timeout=300",
     ]);
     Ok(command)
+}
+
+/// A command that runs as root, through sudo when this process does not.
+pub fn as_root(program: &str) -> Result<Command> {
+    if is_root() {
+        return Ok(Command::new(program));
+    }
+    if find_program("sudo").is_none() {
+        bail!("installing packages takes root, and there is no sudo here");
+    }
+    let mut sudo = Command::new("sudo");
+    sudo.arg(program);
+    Ok(sudo)
 }

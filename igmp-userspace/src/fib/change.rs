@@ -29,7 +29,7 @@ pub enum Change {
     SourceSpecific(bool),
     /// Say where packets from downstream go that have no flow, and on which path; `None` = nowhere.
     SetWithoutFlow(Option<SetId>, Path),
-    /// Say whether [`groups`] restricts which packets without a flow go there.
+    /// Say whether [`groups`](super::groups) restricts which packets without a flow go there.
     FilterWithoutFlow(bool),
     /// Zero the counts at this index, which no flow uses any more.
     ResetStats(u32),

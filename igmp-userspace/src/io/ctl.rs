@@ -286,7 +286,7 @@ fn print_json(out: &mut impl Write, response: &Response) -> io::Result<()> {
         Response::Reload(reload) => serde_json::to_writer(&mut *out, &[reload])?,
         Response::Event(event) => serde_json::to_writer(&mut *out, event)?,
         Response::Done(message) | Response::Error(message) => {
-            serde_json::to_writer(&mut *out, message)?
+            serde_json::to_writer(&mut *out, message)?;
         }
     }
     writeln!(out)

@@ -266,10 +266,7 @@ impl Daemon {
         const IDLE: Duration = Duration::from_hours(1);
         let deadlines = [self.router.poll_timeout(), self.proxy.poll_timeout()];
         let deadline = deadlines.into_iter().flatten().min();
-        self.start
-            + deadline
-                .map(Instant::since_start)
-                .unwrap_or(self.start.elapsed() + IDLE)
+        self.start + deadline.map_or(self.start.elapsed() + IDLE, Instant::since_start)
     }
 
     fn receive(&mut self, events: impl Iterator<Item = Event>) {
@@ -354,8 +351,8 @@ impl Daemon {
         self.departed.clear();
         let now = self.now();
         for group in std::mem::take(&mut self.dirty) {
-            let wanted = self.wanted_upstream(group);
-            self.proxy.set_wanted(now, group, wanted);
+            let demand = self.demand(group);
+            self.proxy.set_demand(now, group, demand);
             let members = self.members(group);
             if let Err(refusal) = self.fib.update_group(group, &members) {
                 self.tally.count(Occurrence::FlowRefused);

@@ -1,10 +1,10 @@
 //! The proxy: what downstream interfaces want together, asked for upstream as one host would (RFC 4605 section 4.1).
 //!
 //! ```text
-//! downstream reception states --Proxy::set_wanted--> linger, filter --Host--> reports, leaves
+//! downstream reception states --Proxy::set_demand--> linger, filter --Host--> reports, leaves
 //! ```
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -59,6 +59,17 @@ pub struct Link {
     pub filter: GroupFilter,
 }
 
+/// What downstream interfaces want of a group together.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Demand {
+    /// Nobody has the group.
+    Nothing,
+    /// Quick leave: the last known member has left, but the group is still forwarded, for somebody may answer.
+    Abandoned,
+    /// The [`merge`](upstream::merge()) of all of them.
+    Wanted(Subscription),
+}
+
 /// A group somebody wants downstream, or wanted a short while ago.
 #[derive(Debug)]
 struct Wanted {
@@ -78,6 +89,9 @@ pub struct Proxy {
     seeds: Random,
     wanted: BTreeMap<Ipv4Addr, Wanted>,
     lingering: Deadlines<Ipv4Addr>,
+    abandoned: BTreeSet<Ipv4Addr>,
+    /// Groups whose frames are asked for on the link.
+    listened: BTreeSet<Ipv4Addr>,
     link: Option<Link>,
     /// While there is a link.
     host: Option<Host>,
@@ -94,6 +108,8 @@ impl Proxy {
             seeds: Random::seeded(seed),
             wanted: BTreeMap::new(),
             lingering: Deadlines::default(),
+            abandoned: BTreeSet::new(),
+            listened: BTreeSet::new(),
             link: None,
             host: None,
             counters: Counters::default(),
@@ -135,25 +151,26 @@ impl Proxy {
         if self.link.as_ref().map(|link| link.interface) != Some(interface) {
             return;
         }
-        let Some(host) = self.host.take() else {
-            return;
-        };
-        for group in host.memberships().map(|membership| membership.group) {
-            self.listen(group, false);
+        let groups: Vec<_> = self.memberships().map(|member| member.group).collect();
+        self.host = None;
+        for group in groups {
+            self.event(EventKind::UpstreamLeft { group });
+        }
+        for group in std::mem::take(&mut self.listened) {
+            self.listen(interface, group, false);
         }
         self.link = None;
     }
 
-    /// Downstream interfaces want `subscription` of `group` from now on ([`merge`](upstream::merge()) of all of them);
-    /// `None` is nothing.
-    pub fn set_wanted(
-        &mut self,
-        now: Instant,
-        group: Ipv4Addr,
-        subscription: Option<Subscription>,
-    ) {
-        match subscription {
-            Some(subscription) => {
+    /// What downstream interfaces want of `group` together from now on.
+    pub fn set_demand(&mut self, now: Instant, group: Ipv4Addr, demand: Demand) {
+        if demand == Demand::Abandoned {
+            self.abandoned.insert(group);
+        } else {
+            self.abandoned.remove(&group);
+        }
+        match demand {
+            Demand::Wanted(subscription) => {
                 let wanted = self.wanted.entry(group).or_insert_with(|| Wanted {
                     subscription: subscription.clone(),
                     left_at: None,
@@ -161,10 +178,8 @@ impl Proxy {
                 self.lingering.set(group, &mut wanted.left_at, None);
                 wanted.subscription = subscription;
             }
-            None if self.linger.is_zero() => {
-                self.forget(group);
-            }
-            None => {
+            Demand::Nothing | Demand::Abandoned if self.linger.is_zero() => self.forget(group),
+            Demand::Nothing | Demand::Abandoned => {
                 if let Some(wanted) = self.wanted.get_mut(&group)
                     && wanted.left_at.is_none()
                 {
@@ -218,7 +233,10 @@ impl Proxy {
     /// The caller then says anew what is wanted.
     pub fn handle_restart(&mut self, now: Instant) {
         let groups: Vec<Ipv4Addr> = self.wanted.keys().copied().collect();
-        for group in groups {
+        for group in groups
+            .into_iter()
+            .chain(std::mem::take(&mut self.abandoned))
+        {
             self.forget(group);
             self.subscribe(now, group);
         }
@@ -309,22 +327,29 @@ impl Proxy {
         let was_member = host.is_member(group);
         host.handle_subscription(now, group, wanted);
         let is_member = host.is_member(group);
+        let interface = link.interface;
+        // What is still forwarded goes on, whether upstream is asked for it or not.
+        let listens = is_member || (self.abandoned.contains(&group) && link.filter.serves(group));
+        if listens && self.listened.insert(group) {
+            self.listen(interface, group, true);
+        }
         if is_member != was_member {
-            self.listen(group, is_member);
+            self.event(if is_member {
+                EventKind::UpstreamJoined { group }
+            } else {
+                EventKind::UpstreamLeft { group }
+            });
+        }
+        if !listens && self.listened.remove(&group) {
+            self.listen(interface, group, false);
         }
     }
 
-    fn listen(&mut self, group: Ipv4Addr, wanted: bool) {
-        let Some(link) = &self.link else { return };
+    fn listen(&mut self, interface: IfIndex, group: Ipv4Addr, wanted: bool) {
         self.outputs.push_back(Output::Listen {
-            interface: link.interface,
+            interface,
             group,
             wanted,
-        });
-        self.event(if wanted {
-            EventKind::UpstreamJoined { group }
-        } else {
-            EventKind::UpstreamLeft { group }
         });
     }
 

@@ -2,12 +2,13 @@
 
 use std::env;
 use std::fmt::Write as _;
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
 
-use crate::apt::Apt;
+use crate::apt::{Apt, as_root};
 use crate::ebpf;
 use crate::progress::Progress;
 use crate::toolchain::{self, Compiler, Toolchain};
@@ -34,13 +35,14 @@ const fn tool(program: &'static str, package: &'static str) -> Tool {
 /// What the lab calls.
 const LAB_TOOLS: [Tool; 2] = [tool("ip", "iproute2"), tool("ethtool", "ethtool")];
 
-/// What the tests call: the same, and judges that are not ours. A package that starts a daemon (smcroute does) must not
-/// come in here: it would take the multicast routing of the machine.
-const TEST_TOOLS: [Tool; 4] = [
+/// What the tests call: the same, judges that are not ours, and routers that are not.
+const TEST_TOOLS: [Tool; 6] = [
     LAB_TOOLS[0],
     LAB_TOOLS[1],
     tool("tshark", "tshark"),
     tool("bpftool", "bpftool"),
+    tool("vtysh", "frr"),
+    tool("igmpproxy", "igmpproxy"),
 ];
 
 /// What running tests in virtual machines calls.
@@ -52,6 +54,9 @@ const VM_TOOLS: [Tool; 6] = [
     tool("xz", "xz-utils"),
     tool("zstd", "zstd"),
 ];
+/// Packages among them whose service would start with the installation and take the multicast routing of the machine;
+/// the service has the package's name. The tests start the programs themselves, in namespaces.
+const SERVICES: [&str; 2] = ["frr", "igmpproxy"];
 
 /// Find or install what building and testing need
 ///
@@ -61,7 +66,7 @@ const VM_TOOLS: [Tool; 6] = [
 /// with apt-get (through sudo when not root), rustup and cargo install.
 #[derive(Args)]
 pub struct Setup {
-    /// Also install what the tests call: tshark, bpftool, rustfmt, clippy
+    /// Also install what the tests call: tshark, bpftool, frr, igmpproxy, rustfmt, clippy
     #[arg(long)]
     tests: bool,
     /// Show the output of every step as it comes (else: only when it fails, and in target/xtask/setup.log)
@@ -259,10 +264,26 @@ fn ensure_tools(progress: &Progress, tools: &[Tool]) -> Result<()> {
         return Ok(());
     }
     let by_hand = || format!("install these packages: {}", packages.join(" "));
+    for service in packages.iter().filter(|name| SERVICES.contains(name)) {
+        mask(progress, service)?;
+    }
     Apt::find(progress)
         .with_context(by_hand)?
         .install(&packages)
         .with_context(by_hand)
+}
+
+/// Keeps systemd from starting the service of a package that is about to be installed, now and at boot. In a
+/// container, where no init runs, invoke-rc.d starts nothing anyway.
+fn mask(progress: &Progress, service: &str) -> Result<()> {
+    // sd_booted(3)
+    if !Path::new("/run/systemd/system").exists() {
+        return Ok(());
+    }
+    progress.step(
+        &format!("keeping the service {service} off (systemctl unmask {service} undoes it)"),
+        as_root("systemctl")?.args(["mask", service]),
+    )
 }
 
 /// A part of the Rust toolchain that a minimal installation leaves out.

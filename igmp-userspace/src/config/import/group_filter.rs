@@ -102,10 +102,10 @@ mod tests {
     /// igmpproxy.conf(5): entries are evaluated from first to last, the last that matches decides; a group that none
     /// matches is served unless there is a whitelist.
     fn served_there(entries: &[(List, Ipv4Net)], group: Ipv4Addr) -> bool {
-        let matching = entries
+        let mut matching = entries
             .iter()
             .filter(|(_, network)| network.contains(&group));
-        match matching.last() {
+        match matching.next_back() {
             Some((list, _)) => *list == List::White,
             None => entries.iter().all(|(list, _)| *list == List::Black),
         }

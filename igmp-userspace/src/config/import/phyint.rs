@@ -159,7 +159,7 @@ fn write_alt_subnets(out: &mut Document, entries: &[At<String>]) {
             continue;
         };
         if has_host_bits {
-            warn_of_host_bits(out, *line, value, &network);
+            warn_of_host_bits(out, *line, value, network);
         }
         if !alt_subnets.contains(&network) {
             alt_subnets.push(network);
@@ -183,7 +183,7 @@ fn write_groups(out: &mut Document, entries: &[(List, At<String>)]) {
             continue;
         };
         if has_host_bits {
-            warn_of_host_bits(out, *line, value, &network);
+            warn_of_host_bits(out, *line, value, network);
         }
         networks.push((*list, network));
         places.push(*line);
@@ -225,7 +225,7 @@ fn write_groups(out: &mut Document, entries: &[(List, At<String>)]) {
     }
 }
 
-fn warn_of_host_bits(out: &mut Document, line: usize, written: &str, network: &ipnet::Ipv4Net) {
+fn warn_of_host_bits(out: &mut Document, line: usize, written: &str, network: ipnet::Ipv4Net) {
     out.warn(
         line,
         format!("{written} matches nothing there, since it is not the first address of its network; read as {network}"),

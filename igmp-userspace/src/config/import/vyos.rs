@@ -81,7 +81,7 @@ impl Proxy {
                         "`{}` is not part of igmp-proxy; it is left out",
                         rest.join(" ")
                     ),
-                ))
+                ));
             }
             _ => {}
         }

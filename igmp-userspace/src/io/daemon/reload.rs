@@ -6,7 +6,7 @@ use tracing::{error, info, warn};
 use super::Daemon;
 use super::interfaces::ready;
 use crate::api::Reload;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Role};
 use crate::io::multicast_router;
 use crate::proto::{Input, Policy};
 
@@ -49,6 +49,11 @@ impl Daemon {
     }
 
     fn follow_config(&mut self, config: Config) -> anyhow::Result<()> {
+        if upstream_name(&self.config) != upstream_name(&config) {
+            // While there still is a way to say so. What is wanted is asked for again on the new one.
+            self.leave_upstream();
+            self.router_groups_are_dirty();
+        }
         let events = self.ports.reconfigure(
             config.interface_rules(),
             igmp_rate(&config),
@@ -87,6 +92,13 @@ impl Daemon {
             self.router.handle_input(now, input);
         }
     }
+}
+
+/// The interface that is upstream while `config` is in force.
+fn upstream_name(config: &Config) -> Option<String> {
+    let mut interfaces = config.interface_rules().into_iter();
+    let upstream = interfaces.find(|interface| interface.role == Role::Upstream)?;
+    Some(upstream.name)
 }
 
 /// How many IGMP messages of one interface reach userspace.

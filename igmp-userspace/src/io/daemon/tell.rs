@@ -39,7 +39,7 @@ impl Daemon {
         let interface = self.name_of(interface);
         match &kind {
             EventKind::HighWater { .. } | EventKind::SourceRefused { .. } => {
-                warn!(interface, "{kind}")
+                warn!(interface, "{kind}");
             }
             EventKind::QuerierChanged { .. } => info!(interface, "{kind}"),
             _ => debug!(interface, "{kind}"),

@@ -8,8 +8,8 @@ use super::Daemon;
 use crate::fib::Upstream;
 use crate::io::ports::ConfiguredPort;
 use crate::io::tally::Occurrence;
-use crate::proto::proxy::{Link, Output};
-use crate::proto::upstream::{Subscription, merge};
+use crate::proto::proxy::{Demand, Link, Output};
+use crate::proto::upstream::merge;
 use crate::proto::{Group, IfIndex, Input};
 
 impl Daemon {
@@ -36,16 +36,20 @@ impl Daemon {
     }
 
     /// What all downstream interfaces and this host's own sockets want of `group` together (RFC 4605 section 4.1).
-    /// Interfaces want nothing while the group is abandoned on all of them: that is quick leave.
-    pub(super) fn wanted_upstream(&self, group: Ipv4Addr) -> Option<Subscription> {
+    pub(super) fn demand(&self, group: Ipv4Addr) -> Demand {
         let states = || {
             let interfaces = self.router.interfaces();
             interfaces.filter_map(|(_, interface)| interface.group(group))
         };
-        let is_abandoned = states().all(Group::is_abandoned);
-        let members = states().filter(|_| !is_abandoned);
+        let subscriptions = states().map(|state| state.reception().into());
+        let members = merge(subscriptions);
+        let is_abandoned = members.is_some() && states().all(Group::is_abandoned);
         let local = self.local.get(&group).cloned();
-        merge(members.map(|state| state.reception().into()).chain(local))
+        match merge(members.filter(|_| !is_abandoned).into_iter().chain(local)) {
+            Some(wanted) => Demand::Wanted(wanted),
+            None if is_abandoned => Demand::Abandoned,
+            None => Demand::Nothing,
+        }
     }
 
     /// Lets everything happen that the proxy has to say.
@@ -143,7 +147,8 @@ impl Daemon {
         interfaces.map(|(_, state)| state.group_count()).sum()
     }
 
-    fn router_groups_are_dirty(&mut self) {
+    /// Every group that somebody wants is looked at again.
+    pub(super) fn router_groups_are_dirty(&mut self) {
         for (_, interface) in self.router.interfaces() {
             self.dirty
                 .extend(interface.groups().map(|(group, _)| group));

@@ -5,6 +5,7 @@
 
 mod attach;
 mod egress;
+mod kernel_version;
 mod outputs;
 mod pod;
 pub mod pool;
@@ -85,6 +86,7 @@ impl Datapath {
     ///
     /// The kernel refuses a map or a program (no CAP_BPF, no memory); its log is part of the error.
     pub fn load(options: Options) -> Result<Loaded> {
+        kernel_version::check()?;
         sys::raise_open_files_limit();
         let log_level: u8 = if options.kernel_log { u8::MAX } else { 0 };
         let mut ebpf = EbpfLoader::new()

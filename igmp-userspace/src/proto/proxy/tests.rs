@@ -4,25 +4,25 @@ use std::time::Duration;
 use super::super::sim::{A, B, G, Time as _};
 use super::super::{EventKind, FilterMode, GroupFilter, IfIndex, Instant, InterfaceParams};
 use super::upstream::{State, Subscription};
-use super::{Link, Output, Proxy};
+use super::{Demand, Link, Output, Proxy};
 use crate::wire::{self, Query, Received, Repr, Version};
 
 const WAN: IfIndex = IfIndex(2);
 const H: Ipv4Addr = Ipv4Addr::new(239, 1, 1, 2);
 const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 254);
 
-fn any_source() -> Option<Subscription> {
-    Some(Subscription {
+fn any_source() -> Subscription {
+    Subscription {
         mode: FilterMode::Exclude,
         sources: [].into(),
-    })
+    }
 }
 
-fn only(source: Ipv4Addr) -> Option<Subscription> {
-    Some(Subscription {
+fn only(source: Ipv4Addr) -> Subscription {
+    Subscription {
         mode: FilterMode::Include,
         sources: [source].into(),
-    })
+    }
 }
 
 fn link(address: &str) -> Link {
@@ -57,8 +57,14 @@ impl Sim {
         sim
     }
 
-    fn wants(&mut self, group: Ipv4Addr, subscription: Option<Subscription>) -> &mut Self {
-        self.proxy.set_wanted(self.now, group, subscription);
+    fn wants(&mut self, group: Ipv4Addr, subscription: Subscription) -> &mut Self {
+        self.proxy
+            .set_demand(self.now, group, Demand::Wanted(subscription));
+        self
+    }
+
+    fn wants_no_more(&mut self, group: Ipv4Addr) -> &mut Self {
+        self.proxy.set_demand(self.now, group, Demand::Nothing);
         self
     }
 
@@ -148,9 +154,9 @@ fn what_is_wanted_downstream_is_joined_and_left_upstream() {
     sim.at(2.s())
         .expects(&["10.0.0.1 -> 224.0.0.22: TO_EX(239.1.1.1, {})"]);
     sim.wants(G, any_source()).at(100.s()).expects(&[]);
-    sim.wants(G, None).expects(&[
-        "unlisten 239.1.1.1",
+    sim.wants_no_more(G).expects(&[
         "left 239.1.1.1",
+        "unlisten 239.1.1.1",
         "10.0.0.1 -> 224.0.0.22: TO_IN(239.1.1.1, {})",
     ]);
     assert_eq!(sim.proxy.memberships().count(), 0);
@@ -173,7 +179,7 @@ fn what_is_wanted_before_there_is_an_upstream_is_joined_when_it_is_ready() {
     let mut sim = Sim::new();
     sim.wants(G, any_source())
         .wants(H, any_source())
-        .wants(H, None);
+        .wants_no_more(H);
     sim.expects(&[]);
     sim.proxy.handle_link_ready(sim.now, link("10.0.0.1/24"));
     sim.expects(&[
@@ -190,7 +196,7 @@ fn an_upstream_that_goes_and_comes_back_is_told_everything_again() {
     sim.proxy.handle_link_gone(IfIndex(9));
     sim.expects(&[]);
     sim.proxy.handle_link_gone(WAN);
-    sim.expects(&["unlisten 239.1.1.1", "left 239.1.1.1"]);
+    sim.expects(&["left 239.1.1.1", "unlisten 239.1.1.1"]);
     assert_eq!(sim.proxy.version(), None);
     sim.wants(H, any_source()).expects(&[]);
     let back = Link {
@@ -225,8 +231,8 @@ fn another_version_starts_anew() {
     older.params.version = Version::V2;
     sim.proxy.handle_link_ready(sim.now, older);
     sim.expects(&[
-        "unlisten 239.1.1.1",
         "left 239.1.1.1",
+        "unlisten 239.1.1.1",
         "listen 239.1.1.1",
         "joined 239.1.1.1",
         "10.0.0.1 -> 239.1.1.1: Report(G=239.1.1.1, v2)",
@@ -246,8 +252,8 @@ fn groups_the_filter_does_not_serve_are_not_joined() {
     filtered.filter.blacklist = vec!["239.1.1.1/32".parse().unwrap()];
     sim.proxy.handle_link_ready(sim.now, filtered);
     sim.expects(&[
-        "unlisten 239.1.1.1",
         "left 239.1.1.1",
+        "unlisten 239.1.1.1",
         "listen 239.1.1.2",
         "joined 239.1.1.2",
         "10.0.0.1 -> 224.0.0.22: TO_IN(239.1.1.1, {}) TO_EX(239.1.1.2, {})",
@@ -259,17 +265,17 @@ fn a_group_lingers_and_is_back_without_a_message() {
     let mut sim = Sim::ready();
     sim.proxy.set_linger(5.s());
     sim.wants(G, any_source()).at(10.s()).whatever();
-    sim.wants(G, None).at(14.s()).expects(&[]);
+    sim.wants_no_more(G).at(14.s()).expects(&[]);
     sim.wants(G, any_source()).at(30.s()).expects(&[]);
     // The time counts from the first moment nobody wants it.
-    sim.wants(G, None)
+    sim.wants_no_more(G)
         .at(33.s())
-        .wants(G, None)
+        .wants_no_more(G)
         .at(34_999.ms())
         .expects(&[]);
     sim.at(35.s()).expects(&[
-        "unlisten 239.1.1.1",
         "left 239.1.1.1",
+        "unlisten 239.1.1.1",
         "10.0.0.1 -> 224.0.0.22: TO_IN(239.1.1.1, {})",
     ]);
 }
@@ -279,11 +285,11 @@ fn a_lingering_group_is_still_asked_for_as_it_was() {
     let mut sim = Sim::ready();
     sim.proxy.set_linger(5.s());
     sim.wants(G, only(A)).at(10.s()).whatever();
-    sim.wants(G, None);
+    sim.wants_no_more(G);
     let membership = sim.proxy.memberships().next().unwrap();
     assert_eq!(
         (membership.state, membership.subscription.clone()),
-        (State::Idle, only(A).unwrap())
+        (State::Idle, only(A))
     );
     sim.wants(G, only(B)).expects(&[
         "10.0.0.1 -> 224.0.0.22: ALLOW(239.1.1.1, {10.9.0.2}) BLOCK(239.1.1.1, {10.9.0.1})",
@@ -334,14 +340,14 @@ fn a_restart_leaves_everything_and_forgets_it() {
         .wants(H, any_source())
         .at(10.s())
         .whatever();
-    sim.wants(H, None);
+    sim.wants_no_more(H);
     sim.receives(ROUTER, general_query()).at(12.s()).whatever();
     sim.proxy.handle_restart(sim.now);
     sim.expects(&[
-        "unlisten 239.1.1.1",
         "left 239.1.1.1",
-        "unlisten 239.1.1.2",
+        "unlisten 239.1.1.1",
         "left 239.1.1.2",
+        "unlisten 239.1.1.2",
         "10.0.0.1 -> 224.0.0.22: TO_IN(239.1.1.1, {}) TO_IN(239.1.1.2, {})",
     ]);
     assert_eq!(sim.proxy.querier(), None);
@@ -351,4 +357,25 @@ fn a_restart_leaves_everything_and_forgets_it() {
         "joined 239.1.1.1",
         "10.0.0.1 -> 224.0.0.22: TO_EX(239.1.1.1, {})",
     ]);
+}
+
+#[test]
+fn an_abandoned_group_is_left_and_still_listened_to() {
+    let mut sim = Sim::ready();
+    sim.wants(G, any_source()).at(10.s()).whatever();
+    sim.proxy.set_demand(sim.now, G, Demand::Abandoned);
+    sim.expects(&[
+        "left 239.1.1.1",
+        "10.0.0.1 -> 224.0.0.22: TO_IN(239.1.1.1, {})",
+    ]);
+    // Somebody answers, and leaves for good.
+    sim.at(20.s()).whatever();
+    sim.wants(G, any_source()).expects(&[
+        "joined 239.1.1.1",
+        "10.0.0.1 -> 224.0.0.22: TO_EX(239.1.1.1, {})",
+    ]);
+    sim.at(30.s()).whatever();
+    sim.proxy.set_demand(sim.now, G, Demand::Abandoned);
+    sim.at(32.s()).whatever();
+    sim.wants_no_more(G).expects(&["unlisten 239.1.1.1"]);
 }

@@ -42,18 +42,18 @@ pub struct Kernel {
 impl Kernel {
     /// The kernel in a directory as `dpkg-deb -x` leaves it.
     fn in_directory(directory: &Path) -> Result<Self> {
-        let boot = directory.join("boot");
-        let images = fs::read_dir(&boot).with_context(|| format!("reading {}", boot.display()))?;
-        let release = |name: &str| Some(name.strip_prefix("vmlinuz-")?.to_owned());
-        let (release, image) = images
-            .filter_map(Result::ok)
-            .find_map(|file| Some((release(file.file_name().to_str()?)?, file.path())))
-            .with_context(|| format!("there is no vmlinuz-* in {}", boot.display()))?;
         let modules = ["lib/modules", "usr/lib/modules"]
-            .map(|parent| directory.join(parent).join(&release))
+            .iter()
+            .filter_map(|parent| fs::read_dir(directory.join(parent)).ok())
+            .find_map(|mut releases| releases.next()?.ok())
+            .with_context(|| format!("there is no lib/modules/* in {}", directory.display()))?;
+        let release = modules.file_name().to_string_lossy().into_owned();
+        let modules = modules.path();
+        let boot = directory.join("boot").join(format!("vmlinuz-{release}"));
+        let image = [boot, modules.join("vmlinuz")]
             .into_iter()
-            .find(|modules| modules.is_dir())
-            .with_context(|| format!("there are no modules of {release}"))?;
+            .find(|image| image.is_file())
+            .with_context(|| format!("{release} has no vmlinuz in {}", directory.display()))?;
         Ok(Self {
             release,
             image,
@@ -242,10 +242,8 @@ impl<'a> Archive<'a> {
 
 /// Lines of a sources.list: the packages only, of the main section.
 fn sources(mirror: &str, suites: &[&str], keyring: &str) -> String {
-    suites
-        .iter()
-        .map(|suite| {
-            format!("deb [arch=amd64 target=Packages signed-by={keyring}] {mirror} {suite} main\n")
-        })
-        .collect()
+    let source = |suite| {
+        format!("deb [arch=amd64 target=Packages signed-by={keyring}] {mirror} {suite} main\n")
+    };
+    suites.iter().map(source).collect::<Vec<_>>().concat()
 }

@@ -12,6 +12,10 @@ const DIRECTORY: u32 = 0o040_755;
 const PROGRAM: u32 = 0o100_755;
 const LINK: u32 = 0o120_777;
 
+/// A header has this many numbers of eight digits, after six octets that tell the format.
+const NUMBERS: usize = 13;
+const HEADER_LEN: usize = 6 + 8 * NUMBERS;
+
 /// An archive being written. All in it belongs to root.
 pub struct Cpio<W> {
     out: W,
@@ -68,7 +72,7 @@ impl<W: Write> Cpio<W> {
     fn entry(&mut self, path: &str, mode: u32, content: &[u8]) -> io::Result<()> {
         self.entries += 1;
         let length = |bytes: usize| u32::try_from(bytes).map_err(io::Error::other);
-        let header = [
+        let header: [u32; NUMBERS] = [
             self.entries, // inode
             mode,
             0, // user
@@ -88,15 +92,15 @@ impl<W: Write> Cpio<W> {
             write!(self.out, "{number:08x}")?;
         }
         self.out.write_all(path.as_bytes())?;
-        let header_len = 6 + 8 * header.len();
-        self.out
-            .write_all(&b"\0\0\0\0"[..1 + padding(header_len + path.len() + 1)])?;
+        self.out.write_all(b"\0")?;
+        self.pad(HEADER_LEN + path.len() + 1)?;
         self.out.write_all(content)?;
-        self.out.write_all(&b"\0\0\0"[..padding(content.len())])
+        self.pad(content.len())
     }
-}
 
-/// Octets up to the next multiple of four.
-fn padding(length: usize) -> usize {
-    length.next_multiple_of(4) - length
+    /// Fills up to the next multiple of four.
+    fn pad(&mut self, written: usize) -> io::Result<()> {
+        let missing = written.next_multiple_of(4) - written;
+        self.out.write_all(&[0; 3][..missing])
+    }
 }

@@ -142,7 +142,7 @@ impl<'a> Interface<'a> {
                 }
             }
             ["static-group", group, ref options @ ..] => {
-                self.read_static_group(whole, group, options)
+                self.read_static_group(whole, group, options);
             }
             ["timer", "other-querier-present", ..] => self.leave_out(
                 whole,
@@ -158,7 +158,7 @@ impl<'a> Interface<'a> {
             ),
             _ => match timer(igmp) {
                 Some(Ok(setting)) if setting.key == "require_router_alert" => {
-                    self.set_policy(setting)
+                    self.set_policy(setting);
                 }
                 Some(Ok(setting)) => {
                     self.timers.retain(|earlier| earlier.key != setting.key);
@@ -227,9 +227,8 @@ impl<'a> Interface<'a> {
         };
         let value = match name.parse::<i64>() {
             Ok(number @ 2000..=3999) => Value::from(number),
-            Ok(_) => return None,
             Err(_) if super::acl::is_name(name) => Value::from(name),
-            Err(_) => return None,
+            Ok(_) | Err(_) => return None,
         };
         self.acls.push(name.to_owned());
         Some(value)

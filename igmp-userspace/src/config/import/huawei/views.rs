@@ -40,7 +40,7 @@ pub(super) fn read(text: &str) -> Vec<View<'_>> {
             Some(first) if first.starts_with('#') || first.starts_with('!') => is_open = false,
             Some(_) => match views.last_mut() {
                 Some(view) if is_open && (is_indented(text) || !file_is_indented) => {
-                    view.body.push(line)
+                    view.body.push(line);
                 }
                 _ => {
                     is_open = true;

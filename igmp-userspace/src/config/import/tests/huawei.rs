@@ -29,7 +29,7 @@ fn interfaces() {
     );
     let boxes = interface(&config, "ge0-2-0.333");
     assert_eq!(boxes.params.version, Version::V3);
-    assert_eq!(boxes.params.query_interval, Duration::from_secs(60));
+    assert_eq!(boxes.params.query_interval, Duration::from_mins(1));
     assert_eq!(boxes.params.query_response_interval, Duration::from_secs(5));
     assert_eq!(
         boxes.params.last_member_query_interval,

@@ -56,7 +56,7 @@ fn datapath(mode: Mode, link: &Link, features: Option<Features>) -> Option<api::
 #[test]
 fn auto_takes_native_xdp_where_the_driver_has_it_and_tc_elsewhere() {
     use api::Datapath::{Tc, XdpNative};
-    let with = |link, features| datapath(Mode::Auto, link, features);
+    let with = |link: &Link, features| datapath(Mode::Auto, link, features);
     assert_eq!(with(&ethernet(), features(true, true)), Some(XdpNative));
     assert_eq!(with(&ethernet(), features(true, false)), Some(XdpNative));
     assert_eq!(with(&ethernet(), features(false, false)), Some(Tc));
@@ -124,7 +124,7 @@ fn another_s_program_stays_and_a_mode_that_needs_its_place_is_refused() {
 
 #[test]
 fn the_programs_are_told_who_does_what() {
-    let flags = |mode, link| choose(mode, link, None).unwrap().flags;
+    let flags = |mode, link: &Link| choose(mode, link, None).unwrap().flags;
     assert_eq!(flags(Mode::Auto, &ethernet()), 0);
     assert_eq!(flags(Mode::XdpNative, &ethernet()), 0);
     assert_eq!(flags(Mode::XdpGeneric, &ethernet()), PORT_REPLICATES_IN_TC);
