@@ -213,7 +213,12 @@ fn two_hundred_devices_come_get_the_stream_and_go_three_times() {
         });
         let after = (open_files(&daemon), daemon.resident_memory());
         let (files, memory) = *before.get_or_insert(after);
-        assert_eq!(after.0, files, "files left open after round {round}");
+        // A port holds several. Replication sets hold one each, and how many are kept in stock varies.
+        assert!(
+            after.0 < files + MANY / 4,
+            "{} files open after round {round}, {files} after the first",
+            after.0
+        );
         // What an allocator keeps; a port is several hundred kilobytes of maps and programs when it leaks.
         let limit = memory + memory / 10;
         assert!(after.1 < limit, "{} after {memory} bytes", after.1);

@@ -190,8 +190,10 @@ fn what_is_not_good_changes_nothing() {
         ),
         // It has no native XDP.
         (
-            format!("{good}[[interface]]\nname = \"lo\"\nrole = \"downstream\"\n")
-                .replace("max_groups = 10", "max_groups = 20"),
+            format!(
+                "{good}[[interface]]\nname = \"lo\"\nrole = \"downstream\"\nmode = \"xdp-native\"\n"
+            )
+            .replace("max_groups = 10", "max_groups = 20"),
             "nothing has changed",
         ),
     ] {

@@ -139,12 +139,7 @@ impl Ports {
             if let Some(link) = snapshot.links.get(&name) {
                 let features = self.features_of(Some(link.index));
                 let device = attach(&mut port, link, features, world);
-                let device = device.with_context(|| name.clone())?;
-                let how = &device.choice.reason;
-                info!(interface = name, ifindex = link.index.0, "attached: {how}");
-                port.device = Some(device);
-            } else {
-                warn!(interface = name, "no such device yet");
+                port.device = Some(device.with_context(|| name.clone())?);
             }
             added.insert(name, port);
             Ok(())
@@ -167,7 +162,10 @@ impl Ports {
             attach_one(config, slot)
         });
         match result {
-            Ok(()) => Ok(added),
+            Ok(()) => {
+                added.values().for_each(log_attached);
+                Ok(added)
+            }
             Err(error) => {
                 for port in added.values() {
                     if let Some(index) = port.index() {
@@ -177,6 +175,18 @@ impl Ports {
                 Err(error)
             }
         }
+    }
+}
+
+/// What has become of a new port, told when nothing can take it back any more.
+fn log_attached(port: &ConfiguredPort) {
+    let interface = &port.config.name;
+    match &port.device {
+        Some(device) => {
+            let (index, how) = (device.link.index.0, &device.choice.reason);
+            info!(interface, ifindex = index, "attached: {how}");
+        }
+        None => warn!(interface, "no such device yet"),
     }
 }
 
