@@ -101,7 +101,8 @@ impl Ports {
 
     /// The interfaces that the rules stand for, given the devices there are.
     pub(super) fn wanted(&self, snapshot: &Snapshot) -> Vec<InterfaceConfig> {
-        pattern::expand(&self.rules, snapshot.links.keys().map(String::as_str))
+        let devices: Vec<&str> = snapshot.links.keys().map(String::as_str).collect();
+        pattern::expand(&self.rules, &devices)
     }
 
     fn free_slots(&self, taken: impl Iterator<Item = u32>) -> BTreeSet<u32> {
@@ -151,7 +152,7 @@ impl Ports {
             .collect();
         let mut slots = self.free_slots(std::iter::empty());
         // Without devices the rules stand for what they name.
-        let mut named = pattern::expand(rules, []).into_iter();
+        let mut named = pattern::expand(rules, &[]).into_iter();
         let result: Result<()> = named.try_for_each(|config| {
             if present.contains(&*config.name) {
                 return Ok(());
@@ -181,12 +182,11 @@ impl Ports {
 /// What has become of a new port, told when nothing can take it back any more.
 fn log_attached(port: &ConfiguredPort) {
     let interface = &port.config.name;
-    match &port.device {
-        Some(device) => {
-            let (index, how) = (device.link.index.0, &device.choice.reason);
-            info!(interface, ifindex = index, "attached: {how}");
-        }
-        None => warn!(interface, "no such device yet"),
+    if let Some(device) = &port.device {
+        let (index, how) = (device.link.index.0, &device.choice.reason);
+        info!(interface, ifindex = index, "attached: {how}");
+    } else {
+        warn!(interface, "no such device yet");
     }
 }
 
