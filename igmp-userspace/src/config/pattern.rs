@@ -165,7 +165,8 @@ mod tests {
         let text: String = interfaces
             .iter()
             .map(|(name, role)| format!("[[interface]]\nname = \"{name}\"\nrole = \"{role}\"\n"))
-            .collect();
+            .collect::<Vec<_>>()
+            .concat();
         parse(&text, "f.toml").unwrap()
     }
 
