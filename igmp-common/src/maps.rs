@@ -160,6 +160,9 @@ impl SourceKey {
     }
 }
 
+/// The interface of a `SOURCES` key that stands for all: asked when the prefixes of the incoming one do not contain the
+/// source. It says why the source is refused, never that it is accepted.
+pub const SOURCE_ANYWHERE: u32 = 0;
 /// `SOURCES` value: sources in this prefix may send through this interface.
 pub const SOURCE_ACCEPTED: u32 = 1;
 /// `SOURCES` value: no host may have such a source: 0/8, 127/8, multicast, broadcast, or an address of our own.

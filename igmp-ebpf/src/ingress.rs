@@ -6,7 +6,8 @@ use igmp_common::Counter;
 use igmp_common::frame::{Frame, Multicast};
 use igmp_common::maps::{
     Control, FlowEntry, FlowKey, GROUP_SERVED, NO_SET, PORT_CLOSED, PORT_FILTERS_GROUPS,
-    PORT_UPSTREAM, Port, SOURCE_ACCEPTED, SOURCE_MARTIAN, SourceKey, TOWARDS_UPSTREAM,
+    PORT_UPSTREAM, Port, SOURCE_ACCEPTED, SOURCE_ANYWHERE, SOURCE_MARTIAN, SourceKey,
+    TOWARDS_UPSTREAM,
 };
 
 use crate::maps::{CONTROL, FLOW_STATS, FLOWS, GROUPS, SOURCES};
@@ -164,14 +165,21 @@ fn set_without_flow(control: &Control, group: [u8; 4]) -> Result<u32, Counter> {
     Ok(control.set_without_flow)
 }
 
-/// The incoming-interface rule: may `source` send through this interface?
+/// The incoming-interface rule: may `source` send through this interface? Why not is asked only of those that may not.
 #[inline(always)]
 fn check_source(ifindex: u32, source: [u8; 4]) -> Result<(), Counter> {
-    let key = Key::new(SourceKey::prefix_len(32), SourceKey::new(ifindex, source));
-    match SOURCES.get(&key) {
+    let class = source_class(ifindex, source);
+    match class.or_else(|| source_class(SOURCE_ANYWHERE, source)) {
         Some(&SOURCE_ACCEPTED) => Ok(()),
         Some(&SOURCE_MARTIAN) => Err(Counter::PassSourceMartian),
         Some(_) => Err(Counter::PassWrongInterface),
         None => Err(Counter::PassSourceUnknown),
     }
+}
+
+/// The longest prefix of an interface that contains `source`.
+#[inline(always)]
+fn source_class(ifindex: u32, source: [u8; 4]) -> Option<&'static u32> {
+    let key = Key::new(SourceKey::prefix_len(32), SourceKey::new(ifindex, source));
+    SOURCES.get(&key)
 }

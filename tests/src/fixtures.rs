@@ -453,10 +453,8 @@ impl World {
         };
         data_out.truncate(result.data_size_out as usize);
         let verdict = match (self.hook, result.return_value) {
-            (Hook::Tc, TC_ACT_UNSPEC) => Verdict::Pass,
-            (Hook::Tc, 7) => Verdict::Redirect,
-            (Hook::XdpNative | Hook::XdpGeneric, 2) => Verdict::Pass,
-            (Hook::XdpNative | Hook::XdpGeneric, 4) => Verdict::Redirect,
+            (Hook::Tc, TC_ACT_UNSPEC) | (Hook::XdpNative | Hook::XdpGeneric, 2) => Verdict::Pass,
+            (Hook::Tc, 7) | (Hook::XdpNative | Hook::XdpGeneric, 4) => Verdict::Redirect,
             (_, other) => Verdict::Other(other),
         };
         Ok((verdict, data_out, result.duration.as_nanos()))

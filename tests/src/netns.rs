@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use aya::programs::{SchedClassifier, TcAttachType};
+
 use crate::sys;
 use crate::wait::wait_until;
 
@@ -70,6 +72,20 @@ impl Namespace {
                 .join()
                 .unwrap_or_else(|panic| resume_unwind(panic))
         })
+    }
+
+    /// How many XDP and TC programs are attached to these devices, by the kernel's own account.
+    pub fn programs(&self, devices: &[&str]) -> usize {
+        let xdp = |device| {
+            let shown = self.run(&["ip", "-d", "link", "show", device]);
+            usize::from(shown.contains("prog/xdp"))
+        };
+        // bpftool of Debian 12 knows nothing of tcx.
+        let tcx = |device| {
+            let query = || SchedClassifier::query_tcx(device, TcAttachType::Ingress);
+            self.enter(query).map_or(0, |(_, programs)| programs.len())
+        };
+        devices.iter().map(|device| xdp(device) + tcx(device)).sum()
     }
 
     /// Runs a command inside and returns its standard output; panics with all that it printed when it fails.

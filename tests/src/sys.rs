@@ -120,7 +120,8 @@ pub fn tun(device: &str) -> io::Result<File> {
         *to = from.cast_signed();
     }
     // Packets as they are, without the driver's own header.
-    request.ifr_ifru.ifru_flags = (libc::IFF_TUN | libc::IFF_NO_PI) as libc::c_short;
+    let flags = libc::IFF_TUN | libc::IFF_NO_PI;
+    request.ifr_ifru.ifru_flags = flags.try_into().expect("both bits fit");
     // SAFETY: `request` is the ifreq that this call reads and writes.
     check(unsafe { libc::ioctl(tun.as_raw_fd(), libc::TUNSETIFF, &raw mut request) })?;
     Ok(tun)

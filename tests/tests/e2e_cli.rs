@@ -225,14 +225,6 @@ fn assert_nothing_attached(namespace: &Namespace) {
     }
 }
 
-/// Whether any XDP or TC program is attached to a device, by the kernel's own account.
 fn is_attached(namespace: &Namespace, device: &str) -> bool {
-    let programs = namespace.run(&["bpftool", "-j", "net", "show", "dev", device]);
-    let programs: serde_json::Value =
-        serde_json::from_str(&programs).expect("bpftool -j prints JSON");
-    ["xdp", "tc"].iter().any(|hook| {
-        programs[0][hook]
-            .as_array()
-            .is_some_and(|found| !found.is_empty())
-    })
+    namespace.programs(&[device]) > 0
 }

@@ -288,7 +288,7 @@ fn a_device_without_ethernet_header_is_for_tc() {
     topology.gateway.ip("tuntap add t0 mode tun");
     let config = |mode: &str| {
         let tun = "[[interface]]\nname = \"t0\"\nrole = \"downstream\"\nunnumbered = \"wan0\"\n";
-        config(&topology, "auto") + tun + &format!("mode = \"{mode}\"\n")
+        [&config(&topology, "auto"), tun, "mode = \"", mode, "\"\n"].concat()
     };
     let daemon = Daemon::start(&topology.gateway, &config("auto"));
     let t0 = daemon.interface("t0");

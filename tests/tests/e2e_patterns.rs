@@ -184,7 +184,7 @@ fn two_hundred_devices_come_get_the_stream_and_go_three_times() {
         hosts.ip(&each(|n| {
             format!("link set h{n} up\naddr add 10.200.0.{n}/32 dev h{n}\naddr add {GROUP}/32 dev h{n} autojoin\n")
         }));
-        wait_until("all to be members", Duration::from_secs(60), || {
+        wait_until("all to be members", Duration::from_mins(1), || {
             let groups = daemon.ctl(&["show", "groups"]);
             (rows(&groups).len() == MANY).then_some(())
         });
@@ -203,7 +203,7 @@ fn two_hundred_devices_come_get_the_stream_and_go_three_times() {
         drop(stream);
 
         topology.gateway.ip("link del group 7");
-        wait_until("all to be forgotten", Duration::from_secs(60), || {
+        wait_until("all to be forgotten", Duration::from_mins(1), || {
             (names(&daemon) == expected(&[UPSTREAM, "v*"])).then_some(())
         });
         wait_until("the flow to be gone", SOON, || {
@@ -213,7 +213,12 @@ fn two_hundred_devices_come_get_the_stream_and_go_three_times() {
         });
         let after = (open_files(&daemon), daemon.resident_memory());
         let (files, memory) = *before.get_or_insert(after);
-        assert_eq!(after.0, files, "files left open after round {round}");
+        // A port holds several. Replication sets hold one each, and how many are kept in stock varies.
+        assert!(
+            after.0 < files + MANY / 4,
+            "{} files open after round {round}, {files} after the first",
+            after.0
+        );
         // What an allocator keeps; a port is several hundred kilobytes of maps and programs when it leaks.
         let limit = memory + memory / 10;
         assert!(after.1 < limit, "{} after {memory} bytes", after.1);

@@ -138,10 +138,7 @@ fn a_disabled_proxy_does_nothing_until_it_is_enabled() {
     let _stream = StreamSpec::to(GROUP).start(&topology.source);
     let subscription = member.join(GROUP);
     subscription.wait_for_arrival(SOON);
-    let programs = || {
-        let shown = topology.gateway.run(&["ip", "-d", "link", "show"]);
-        shown.matches("prog/xdp").count()
-    };
+    let programs = || topology.gateway.programs(&[UPSTREAM, "lan0"]);
     assert!(programs() >= 2);
 
     let upstream = link.from_now();

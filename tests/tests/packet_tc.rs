@@ -1,5 +1,6 @@
 //! The TC program: beside XDP and alone, for this host's own sockets, and which outputs get a copy.
 
+use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -268,7 +269,8 @@ fn every_output_gets_one_copy_with_its_own_address_but_the_incoming_one() {
     let namespace = Namespace::new("outputs");
     let mut commands = String::new();
     for number in 0..LARGEST {
-        commands += &format!(
+        let _ = write!(
+            commands,
             "link add lan{number} type veth peer name far{number}\nlink set lan{number} up\nlink set far{number} up\n"
         );
     }

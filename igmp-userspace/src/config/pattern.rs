@@ -17,24 +17,20 @@ pub fn is_pattern(name: &str) -> bool {
 ///
 /// What the rules do not name or match is left out, and so is what is disabled.
 #[must_use]
-pub fn expand<'a>(
-    rules: &[InterfaceConfig],
-    devices: impl IntoIterator<Item = &'a str> + Clone,
-) -> Vec<InterfaceConfig> {
+pub fn expand(rules: &[InterfaceConfig], devices: &[&str]) -> Vec<InterfaceConfig> {
     let mut interfaces = Vec::new();
     for rule in rules.iter().filter(|rule| rule.is_used()) {
         if !is_pattern(&rule.name) {
             interfaces.push(rule.clone());
             continue;
         }
-        let matching = devices.clone().into_iter();
-        let matching = matching.filter(|device| {
+        let matching = devices.iter().filter(|device| {
             rules_for(rules, device)
                 .next()
                 .is_some_and(|first| first.name == rule.name)
         });
         interfaces.extend(matching.map(|device| InterfaceConfig {
-            name: device.to_owned(),
+            name: (*device).to_owned(),
             pattern: Some(rule.name.clone()),
             ..rule.clone()
         }));
@@ -169,13 +165,14 @@ mod tests {
         let text: String = interfaces
             .iter()
             .map(|(name, role)| format!("[[interface]]\nname = \"{name}\"\nrole = \"{role}\"\n"))
-            .collect();
+            .collect::<Vec<_>>()
+            .concat();
         parse(&text, "f.toml").unwrap()
     }
 
     /// Name and pattern of what is used.
     fn expanded(interfaces: &[(&str, &str)], devices: &[&str]) -> Vec<(String, Option<String>)> {
-        let interfaces = expand(&config(interfaces).interfaces, devices.iter().copied());
+        let interfaces = expand(&config(interfaces).interfaces, devices);
         let view = |interface: InterfaceConfig| (interface.name, interface.pattern);
         interfaces.into_iter().map(view).collect()
     }

@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use igmp_common::maps::{SOURCE_ACCEPTED, SOURCE_MARTIAN, SOURCE_WRONG_INTERFACE};
+use igmp_common::maps::{SOURCE_ACCEPTED, SOURCE_ANYWHERE, SOURCE_MARTIAN, SOURCE_WRONG_INTERFACE};
 use ipnet::Ipv4Net;
 
 use crate::proto::IfIndex;
 
-/// Sources of `network` arriving on `interface`.
+/// Sources of `network` arriving on `interface`, which is `SOURCE_ANYWHERE` for what holds where no other prefix does.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct SourcePrefix {
     /// Incoming interface.
@@ -39,35 +39,55 @@ const IMPOSSIBLE: [(Ipv4Addr, u8); 4] = [
     (Ipv4Addr::BROADCAST, 32),
 ];
 
+/// Says of a source what it is wherever it comes in, unless its incoming interface has something to say of it.
+const ANYWHERE: IfIndex = IfIndex(SOURCE_ANYWHERE);
+
 /// All prefixes of `interfaces` with their `SOURCE_*` class. `own` are all addresses of this host.
+///
+/// A source that the prefixes of its interface do not contain is refused; those of `SOURCE_ANYWHERE` then say why. So an
+/// interface needs refusals only within what it accepts, and the table grows with the interfaces and not with their
+/// square.
 #[must_use]
 pub fn prefixes(interfaces: &[InterfaceSources], own: &[Ipv4Addr]) -> BTreeMap<SourcePrefix, u32> {
     let mut prefixes = BTreeMap::new();
-    for incoming in interfaces {
-        let mut put = |network: Ipv4Net, class| {
-            let prefix = SourcePrefix {
-                interface: incoming.interface,
-                network: network.trunc(),
-            };
-            prefixes.insert(prefix, class);
+    let subnets = || {
+        let addresses = |interface: &InterfaceSources| {
+            let index = interface.interface;
+            let addresses = interface.addresses.clone();
+            addresses.into_iter().map(move |address| (index, address))
         };
-        // From weak to strong: where two say something of the same prefix, the later one holds.
-        for other in interfaces {
-            if other.interface != incoming.interface {
-                for address in &other.addresses {
-                    put(*address, SOURCE_WRONG_INTERFACE);
-                }
+        interfaces.iter().flat_map(addresses)
+    };
+    let martians = || {
+        let impossible = IMPOSSIBLE.iter().map(|&(address, len)| net(address, len));
+        impossible.chain(own.iter().map(|&address| net(address, 32)))
+    };
+    let mut put = |interface, network: Ipv4Net, class| {
+        let network = network.trunc();
+        prefixes.insert(SourcePrefix { interface, network }, class);
+    };
+    // From weak to strong: where two say something of the same prefix, the later one holds.
+    for incoming in interfaces {
+        let index = incoming.interface;
+        let accepted = || incoming.addresses.iter().chain(&incoming.alt_subnets);
+        let is_within = |network: &Ipv4Net| accepted().any(|wide| wide.contains(network));
+        for (other, network) in subnets() {
+            if other != index && is_within(&network) {
+                put(index, network, SOURCE_WRONG_INTERFACE);
             }
         }
-        for accepted in incoming.addresses.iter().chain(&incoming.alt_subnets) {
-            put(*accepted, SOURCE_ACCEPTED);
+        for network in accepted() {
+            put(index, *network, SOURCE_ACCEPTED);
         }
-        for (address, prefix_len) in IMPOSSIBLE {
-            put(net(address, prefix_len), SOURCE_MARTIAN);
+        for network in martians().filter(is_within) {
+            put(index, network, SOURCE_MARTIAN);
         }
-        for address in own {
-            put(net(*address, 32), SOURCE_MARTIAN);
-        }
+    }
+    for (_, network) in subnets() {
+        put(ANYWHERE, network, SOURCE_WRONG_INTERFACE);
+    }
+    for network in martians() {
+        put(ANYWHERE, network, SOURCE_MARTIAN);
     }
     prefixes
 }
@@ -82,11 +102,14 @@ mod tests {
 
     fn lookup(prefixes: &BTreeMap<SourcePrefix, u32>, interface: u32, source: &str) -> Option<u32> {
         let source: Ipv4Addr = source.parse().unwrap();
-        prefixes
-            .iter()
-            .filter(|(p, _)| p.interface.0 == interface && p.network.contains(&source))
-            .max_by_key(|(p, _)| p.network.prefix_len())
-            .map(|(_, class)| *class)
+        let longest = |interface: u32| {
+            prefixes
+                .iter()
+                .filter(|(p, _)| p.interface.0 == interface && p.network.contains(&source))
+                .max_by_key(|(p, _)| p.network.prefix_len())
+                .map(|(_, class)| *class)
+        };
+        longest(interface).or_else(|| longest(SOURCE_ANYWHERE))
     }
 
     fn interface(index: u32, addresses: &[&str], alt_subnets: &[&str]) -> InterfaceSources {
@@ -108,7 +131,25 @@ mod tests {
         assert_eq!(lookup(&table, 1, "172.31.0.9"), Some(SOURCE_ACCEPTED));
         assert_eq!(lookup(&table, 1, "192.0.2.1"), None);
         assert_eq!(lookup(&table, 2, "172.31.0.9"), None);
-        assert_eq!(lookup(&table, 3, "10.0.0.9"), None);
+        assert_eq!(lookup(&table, 3, "10.0.0.9"), Some(SOURCE_WRONG_INTERFACE));
+    }
+
+    #[test]
+    fn the_table_grows_with_the_interfaces_and_not_with_their_square() {
+        let addresses: Vec<String> = (0..200).map(|n| format!("10.{n}.0.1/24")).collect();
+        let interfaces: Vec<_> = (1..)
+            .zip(&addresses)
+            .map(|(index, address)| interface(index, &[address], &[]))
+            .collect();
+        let own: Vec<Ipv4Addr> = interfaces.iter().map(|i| i.addresses[0].addr()).collect();
+        let table = prefixes(&interfaces, &own);
+        // Its subnet and its address for each interface, and both again for where they do not belong.
+        assert_eq!(table.len(), 4 * 200 + IMPOSSIBLE.len());
+        assert_eq!(lookup(&table, 7, "10.6.0.9"), Some(SOURCE_ACCEPTED));
+        assert_eq!(lookup(&table, 7, "10.5.0.9"), Some(SOURCE_WRONG_INTERFACE));
+        assert_eq!(lookup(&table, 7, "10.5.0.1"), Some(SOURCE_MARTIAN));
+        assert_eq!(lookup(&table, 7, "10.6.0.1"), Some(SOURCE_MARTIAN));
+        assert_eq!(lookup(&table, 7, "192.0.2.1"), None);
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::fs;
 
 use tracing::warn;
 
-use crate::config::Config;
 use crate::config::pattern::rules_for;
+use crate::config::{Config, InterfaceConfig};
 
 /// The interfaces of the kernel's multicast router, which smcroute, pimd, igmpproxy and others drive.
 const INTERFACES: &str = "/proc/net/ip_mr_vif";
@@ -18,7 +18,7 @@ pub fn warn_if_active(config: &Config) {
     let is_ours = |name: &&str| {
         rules_for(&rules, name)
             .next()
-            .is_some_and(|rule| rule.is_used())
+            .is_some_and(InterfaceConfig::is_used)
     };
     let shared: Vec<&str> = interfaces(&text).filter(is_ours).collect();
     if !shared.is_empty() {

@@ -7,6 +7,7 @@ use tracing::{info, warn};
 
 use super::Daemon;
 use crate::io::local_listeners;
+use crate::io::ports::ConfiguredPort;
 
 impl Daemon {
     /// Looks which groups sockets of this host have joined on our interfaces.
@@ -39,7 +40,7 @@ impl Daemon {
         }
         self.dirty.extend(changed);
 
-        let upstream = self.ports.upstream().and_then(|port| port.index());
+        let upstream = self.ports.upstream().and_then(ConfiguredPort::index);
         let local = upstream.and_then(|upstream| joined.remove(&upstream));
         let local = local.unwrap_or_default();
         if local != self.local {

@@ -101,7 +101,8 @@ impl Ports {
 
     /// The interfaces that the rules stand for, given the devices there are.
     pub(super) fn wanted(&self, snapshot: &Snapshot) -> Vec<InterfaceConfig> {
-        pattern::expand(&self.rules, snapshot.links.keys().map(String::as_str))
+        let devices: Vec<&str> = snapshot.links.keys().map(String::as_str).collect();
+        pattern::expand(&self.rules, &devices)
     }
 
     fn free_slots(&self, taken: impl Iterator<Item = u32>) -> BTreeSet<u32> {
@@ -139,12 +140,7 @@ impl Ports {
             if let Some(link) = snapshot.links.get(&name) {
                 let features = self.features_of(Some(link.index));
                 let device = attach(&mut port, link, features, world);
-                let device = device.with_context(|| name.clone())?;
-                let how = &device.choice.reason;
-                info!(interface = name, ifindex = link.index.0, "attached: {how}");
-                port.device = Some(device);
-            } else {
-                warn!(interface = name, "no such device yet");
+                port.device = Some(device.with_context(|| name.clone())?);
             }
             added.insert(name, port);
             Ok(())
@@ -156,7 +152,7 @@ impl Ports {
             .collect();
         let mut slots = self.free_slots(std::iter::empty());
         // Without devices the rules stand for what they name.
-        let mut named = pattern::expand(rules, []).into_iter();
+        let mut named = pattern::expand(rules, &[]).into_iter();
         let result: Result<()> = named.try_for_each(|config| {
             if present.contains(&*config.name) {
                 return Ok(());
@@ -167,7 +163,10 @@ impl Ports {
             attach_one(config, slot)
         });
         match result {
-            Ok(()) => Ok(added),
+            Ok(()) => {
+                added.values().for_each(log_attached);
+                Ok(added)
+            }
             Err(error) => {
                 for port in added.values() {
                     if let Some(index) = port.index() {
@@ -177,6 +176,17 @@ impl Ports {
                 Err(error)
             }
         }
+    }
+}
+
+/// What has become of a new port, told when nothing can take it back any more.
+fn log_attached(port: &ConfiguredPort) {
+    let interface = &port.config.name;
+    if let Some(device) = &port.device {
+        let (index, how) = (device.link.index.0, &device.choice.reason);
+        info!(interface, ifindex = index, "attached: {how}");
+    } else {
+        warn!(interface, "no such device yet");
     }
 }
 

@@ -32,6 +32,10 @@ fn tun() -> Link {
     }
 }
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "what the kernel may not say is an Option wherever it is used"
+)]
 fn features(has_xdp: bool, ndo_xmit: bool) -> Option<Features> {
     Some(Features {
         basic: has_xdp,
