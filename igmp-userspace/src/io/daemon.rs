@@ -211,7 +211,7 @@ impl Daemon {
         })?;
         if let Some(pins) = &pins {
             datapath.pin_maps(&events, pins)?;
-            datapath.inherit(pins.links()?);
+            datapath.inherit(pins.links()?)?;
         }
         if options.kernel_log {
             super::kernel_log::forward(datapath.logger()?)?;

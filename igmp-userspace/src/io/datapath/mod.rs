@@ -15,7 +15,7 @@ mod sys;
 pub use attach::{AttachError, Attachment, Hook, Inherited, Place, has_tcx};
 pub use egress::{EGRESS_DROPS, EGRESS_DROPS_DESCRIPTION, Egress};
 
-use std::collections::{BTreeMap, HashMap as StdHashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap as StdHashMap};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -73,6 +73,8 @@ pub struct Datapath {
     sets: StdHashMap<SetId, Set>,
     /// Links of the igmpd before, until their devices are attached to.
     inherited: BTreeMap<Place, Inherited>,
+    /// The ids of their programs in XDP. Kept, because netlink does not tell when one of them goes.
+    inherited_xdp: BTreeSet<u32>,
 }
 
 /// A loaded datapath with the parts of it that have other owners.
@@ -125,6 +127,7 @@ impl Datapath {
             output_lists: OutputLists::take(&mut ebpf)?,
             sets: StdHashMap::new(),
             inherited: BTreeMap::new(),
+            inherited_xdp: BTreeSet::new(),
             ebpf,
         };
         Ok(Loaded {
@@ -164,8 +167,16 @@ impl Datapath {
 
     /// The igmpd before left these links: [`Self::attach`] leaves its programs on their devices until
     /// [`Self::take_over`].
-    pub fn inherit(&mut self, links: BTreeMap<Place, Inherited>) {
+    ///
+    /// # Errors
+    ///
+    /// The kernel does not say which programs they have.
+    pub fn inherit(&mut self, links: BTreeMap<Place, Inherited>) -> Result<(), AttachError> {
+        let in_xdp = links.iter().filter(|(place, _)| place.hook != Hook::Tc);
+        let ids = in_xdp.map(|(_, inherited)| inherited.program_id());
+        self.inherited_xdp = ids.collect::<Result<_, _>>()?;
         self.inherited = links;
+        Ok(())
     }
 
     /// The inherited links that were not asked for end now, unless they are pinned still.
@@ -173,15 +184,10 @@ impl Datapath {
         self.inherited.clear();
     }
 
-    /// The XDP program that the igmpd before has left on a device we have not attached to: its id.
-    ///
-    /// # Errors
-    ///
-    /// The kernel refuses.
-    pub fn inherited_xdp(&self, interface: IfIndex) -> Result<Option<u32>, AttachError> {
-        let mut hooks = [Hook::XdpNative, Hook::XdpGeneric].into_iter();
-        let link = hooks.find_map(|hook| self.inherited.get(&Place { interface, hook }));
-        link.map(Inherited::program_id).transpose()
+    /// Whether the XDP program with this id is, or was, one that the igmpd before has left.
+    #[must_use]
+    pub fn is_inherited_xdp(&self, id: u32) -> bool {
+        self.inherited_xdp.contains(&id)
     }
 
     /// Puts our program in the place of the one of the igmpd before, where that one still runs.

@@ -99,8 +99,10 @@ impl<'a> World<'a> {
     }
 
     /// The id of the XDP program on a device that is not somebody else's: ours, or that of the igmpd before.
-    pub(super) fn own_xdp(&mut self, interface: IfIndex) -> Result<u32> {
-        if let Some(id) = self.datapath.inherited_xdp(interface)? {
+    pub(super) fn own_xdp(&mut self, link: &Link) -> Result<u32> {
+        if let Some(id) = link.xdp
+            && self.datapath.is_inherited_xdp(id)
+        {
             return Ok(id);
         }
         if let Some(id) = self.own_xdp {
@@ -121,7 +123,7 @@ pub(super) fn attach(
 ) -> Result<Device> {
     world.has_attached = true;
     let mode = port.mode();
-    let facts = Facts::new(link, features, world.own_xdp(link.index)?);
+    let facts = Facts::new(link, features, world.own_xdp(link)?);
     let foreign = facts.foreign_xdp.map(foreign::describe);
     let choice = Choice::new(mode, link, &facts, foreign.as_deref());
     let choice = choice.map_err(|reason| anyhow!(reason))?;

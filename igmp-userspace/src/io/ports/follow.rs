@@ -89,7 +89,7 @@ fn reason_to_attach_again(
     world: &mut World<'_>,
 ) -> Option<&'static str> {
     let device = port.device.as_ref()?;
-    let own_xdp = world.own_xdp(device.link.index).ok()?;
+    let own_xdp = world.own_xdp(&device.link).ok()?;
     if device.choice.has_xdp() {
         // What was read before we attached does not show it.
         let is_later = taken.is_some_and(|taken| taken > device.attached_at);
