@@ -64,16 +64,18 @@ pub fn counter(daemon: &Daemon, name: &str) -> u64 {
         .unwrap_or_else(|| panic!("no counter {name}"))
 }
 
-/// The longest time between two datagrams.
+/// The longest time for which a viewer of the stream got nothing of it, on the stream's own clock: a sender that a busy
+/// machine keeps waiting is no gap.
 ///
 /// # Panics
 /// When fewer than two came.
 #[track_caller]
-pub fn longest_gap(arrivals: &[Arrival]) -> Duration {
-    let gaps = arrivals
+pub fn longest_gap(arrivals: &[Arrival], interval: Duration) -> Duration {
+    let steps = arrivals
         .windows(2)
-        .map(|pair| pair[1].at.duration_since(pair[0].at).unwrap_or_default());
-    gaps.max().expect("two datagrams")
+        .map(|pair| pair[1].sequence.saturating_sub(pair[0].sequence));
+    let longest = steps.max().expect("two datagrams");
+    interval.saturating_mul(u32::try_from(longest).unwrap_or(u32::MAX))
 }
 
 /// The first report from the gateway that joins `group`, on the upstream link.
