@@ -9,6 +9,8 @@ use igmp_userspace::proto::IfIndex;
 use tokio::sync::mpsc::Receiver;
 
 const SOON: Duration = Duration::from_secs(5);
+/// The first device of every network namespace.
+const LOOPBACK: IfIndex = IfIndex(1);
 
 /// What `veth_set_xdp_features` (drivers/net/veth.c) says of a veth: it receives in XDP whatever its peer does, and
 /// transmits what is redirected to it only while its peer has NAPI: an XDP program or GRO.
@@ -30,7 +32,6 @@ fn a_veth_takes_redirected_frames_while_its_peer_has_gro() {
     let namespace = Namespace::new("devices");
     namespace.ip("link add v0 type veth peer name v1\nlink set v0 up\nlink set v1 up");
     let [v0, v1] = ["v0", "v1"].map(|device| IfIndex(namespace.interface_index(device)));
-    const LOOPBACK: IfIndex = IfIndex(1);
 
     in_runtime(&namespace, async {
         let Some(mut watch) = Watch::start().await else {
