@@ -9,6 +9,8 @@ use igmp_userspace::proto::IfIndex;
 use tokio::sync::mpsc::Receiver;
 
 const SOON: Duration = Duration::from_secs(5);
+/// The first device of every network namespace.
+const LOOPBACK: IfIndex = IfIndex(1);
 
 /// What `veth_set_xdp_features` (drivers/net/veth.c) says of a veth: it receives in XDP whatever its peer does, and
 /// transmits what is redirected to it only while its peer has NAPI: an XDP program or GRO.
