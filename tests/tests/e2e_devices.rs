@@ -27,8 +27,6 @@ const VETH_OF_A_PEER_WITH_GRO: Features = Features {
     ..VETH
 };
 
-const LOOPBACK: IfIndex = IfIndex(1);
-
 #[test]
 fn a_veth_takes_redirected_frames_while_its_peer_has_gro() {
     let namespace = Namespace::new("devices");
