@@ -34,7 +34,8 @@ pub struct FlowEntry {
     pub set_from_downstream: u32,
     /// Index into `FLOW_STATS`.
     pub stats: u32,
-    /// `FLOW_*`, or zero.
+    /// `FLOW_*`, and in the upper half (from bit [`FLOW_MTU_SHIFT`]) octets of the largest IPv4 packet that every output
+    /// takes: the TC program replicates larger ones.
     pub flags: u32,
 }
 assert_layout!(FlowEntry, 16);
@@ -43,6 +44,8 @@ assert_layout!(FlowEntry, 16);
 pub const FLOW_TC: u32 = 1;
 /// [`FlowEntry::flags`]: the packets go on to the kernel too, for sockets of this host. With [`FLOW_TC`] only.
 pub const FLOW_LOCAL: u32 = 1 << 1;
+/// Where the MTU in [`FlowEntry::flags`] begins.
+pub const FLOW_MTU_SHIFT: u32 = 16;
 
 /// Replication set 0 is never installed: a flow that names it has no outputs.
 pub const NO_SET: u32 = 0;
@@ -95,7 +98,9 @@ pub struct OutputDrops {
 }
 assert_layout!(OutputDrops, 24);
 
-/// Value of `PORTS`, keyed by ifindex: what the kernel programs need to know about a device, as input and as output.
+/// Value of `PORTS`: what the kernel programs need to know about an interface, as input and as output. Its key, the port's
+/// index, is the ifindex of its device, also where frames are handled on the device below it; for a VLAN without a
+/// device of its own it is a number that no device has. Wherever else a map or record names an interface, it is by this index.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Port {
@@ -112,8 +117,33 @@ pub struct Port {
     pub ttl_threshold: u8,
     /// Zero; keeps the layout free of padding.
     pub reserved: u8,
+    /// Device that its frames come and go through. The port's own index, except for a VLAN.
+    pub device: u32,
+    /// Its VLAN on that device, as [`vlan_tag`] makes it; [`UNTAGGED`] = none.
+    pub tag: u32,
 }
-assert_layout!(Port, 32);
+assert_layout!(Port, 40);
+
+/// [`Port::tag`]: frames of this port have no tag, or a priority tag.
+pub const UNTAGGED: u32 = 0;
+
+/// A VLAN on a device: the EtherType of its tag in the upper half, its identifier (1 to 4094) in the lower one.
+#[must_use]
+#[inline(always)]
+pub const fn vlan_tag(ethertype: u16, vlan_id: u16) -> u32 {
+    (ethertype as u32) << 16 | vlan_id as u32
+}
+
+/// Key of `VLANS`, whose values are indexes of `PORTS`: the VLANs that are ports of their own. Read for tagged frames only.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct VlanKey {
+    /// Device the frame came in on.
+    pub device: u32,
+    /// Its tag, as [`vlan_tag`] makes it.
+    pub tag: u32,
+}
+assert_layout!(VlanKey, 8);
 
 /// [`Port::flags`]: packets from here take `set_from_upstream`.
 pub const PORT_UPSTREAM: u32 = 1;
@@ -129,6 +159,9 @@ pub const PORT_TC: u32 = 1 << 3;
 pub const PORT_REPLICATES_IN_TC: u32 = 1 << 4;
 /// [`Port::flags`]: packets come without a link-layer header (tun, ppp, wireguard). With [`PORT_TC`] only.
 pub const PORT_NO_LINK_HEADER: u32 = 1 << 5;
+/// [`Port::flags`]: senders may be on this very host, behind a veth, and leave UDP checksums to be filled in by a device
+/// that never comes. Such packets are the TC program's, which has the kernel fill them in.
+pub const PORT_LOCAL_SENDERS: u32 = 1 << 6;
 
 /// Data part of a `SOURCES` key, a longest-prefix match of interface and source.
 #[repr(C)]
@@ -189,7 +222,7 @@ pub struct Control {
     pub set_without_flow: u32,
     /// Nonzero while `GROUPS` has entries under [`TOWARDS_UPSTREAM`].
     pub filters_towards_upstream: u32,
-    /// `FLOW_*` for packets that take `set_without_flow`.
+    /// [`FlowEntry::flags`] for packets that take `set_without_flow`.
     pub flags_without_flow: u32,
     /// CLOCK_MONOTONIC nanoseconds up to which packets are forwarded; 0 = for ever. igmpd moves it ahead as long as it
     /// lives, so that what it leaves behind ends by itself.
@@ -202,7 +235,7 @@ assert_layout!(Control, 24);
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Refusal {
-    /// Interface it came in on.
+    /// Port it came in on.
     pub ifindex: u32,
     /// `Counter::PassSourceUnknown` or `Counter::PassWrongInterface`.
     pub counter: u32,
@@ -219,7 +252,7 @@ assert_layout!(Refusal, 16);
 pub struct RecordHeader {
     /// CLOCK_MONOTONIC nanoseconds when the program saw the frame.
     pub arrival_ns: u64,
-    /// Interface the frame came in on.
+    /// Port the frame came in on.
     pub ifindex: u32,
     /// Bytes of frame that follow.
     pub frame_len: u32,

@@ -18,6 +18,7 @@ use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
 use aya_ebpf::macros::{map, xdp};
 use aya_ebpf::maps::PerCpuArray;
 use aya_ebpf::programs::XdpContext;
+use igmp_common::maps::UNTAGGED;
 
 /// The port's Ethernet address, which routed frames carry as their source. Set when the program is loaded.
 #[unsafe(no_mangle)]
@@ -27,6 +28,10 @@ static SOURCE_MAC: Global<[u8; 6]> = Global::new([0; 6]);
 /// Set when the program is loaded.
 #[unsafe(no_mangle)]
 static TTL_THRESHOLD: Global<u8> = Global::new(1);
+
+/// The tag that copies get, as [`igmp_common::maps::vlan_tag`] makes it; 0 = none. Set when the program is loaded.
+#[unsafe(no_mangle)]
+static TAG: Global<u32> = Global::new(UNTAGGED);
 
 /// Copies that were not sent because of [`TTL_THRESHOLD`]. Written here, read by userspace.
 #[map]

@@ -22,16 +22,17 @@ pub struct Egress {
 
 impl Egress {
     /// Loads the program that gives copies `source` as their Ethernet source address, and sends only those whose TTL was
-    /// above `ttl_threshold` when they came in. 1 sends all.
+    /// above `ttl_threshold` when they came in; 1 sends all. They get `tag` ([`igmp_common::maps::Port::tag`]).
     ///
     /// # Errors
     ///
     /// The kernel refuses the program; its log is part of the error.
-    pub fn load(source: Mac, ttl_threshold: u8) -> Result<Self> {
+    pub fn load(source: Mac, ttl_threshold: u8, tag: u32) -> Result<Self> {
         let mut ebpf = EbpfLoader::new()
             .btf(None)
             .override_global("SOURCE_MAC", &source, true)
             .override_global("TTL_THRESHOLD", &ttl_threshold, true)
+            .override_global("TAG", &tag, false)
             .load(EGRESS_OBJECT)
             .context("loading the egress object")?;
         let program: &mut Xdp = ebpf

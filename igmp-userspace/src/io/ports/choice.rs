@@ -104,9 +104,22 @@ impl Choice {
         }
     }
 
+    /// The same without TC, which the kernel `refused`; `None` = there is nothing else.
+    pub fn without_tc(&self, refused: &str) -> Option<Self> {
+        let is_native = self.hooks[0] == Hook::XdpNative;
+        is_native.then(|| Self {
+            hooks: &[Hook::XdpNative],
+            flags: self.flags,
+            reason: format!(
+                "{}; flows that need TC are not forwarded: {refused}",
+                self.reason
+            ),
+        })
+    }
+
     /// Whether there is a program in XDP.
     pub fn has_xdp(&self) -> bool {
-        self.hooks.len() > 1
+        self.hooks[0] != Hook::Tc
     }
 
     /// How `show interfaces` calls it.

@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
-use igmp_common::maps::{Mac, PORT_CLOSED, PORT_FILTERS_GROUPS, PORT_UPSTREAM, Port};
+use igmp_common::maps::{Mac, PORT_CLOSED, PORT_FILTERS_GROUPS, PORT_UPSTREAM, Port, UNTAGGED};
 use igmp_common::police::Rate;
 use tracing::warn;
 
-use super::super::datapath::{AttachError, Attachment, Datapath, Egress};
+use super::super::datapath::{AttachError, Attachment, Datapath, Egress, Hook};
 use super::super::links::Link;
 use super::super::netdev::Features;
 use super::super::packet_socket::{Multicast, PacketSocket};
@@ -128,13 +128,7 @@ pub(super) fn attach(
     let choice = Choice::new(mode, link, &facts, foreign.as_deref());
     let choice = choice.map_err(|reason| anyhow!(reason))?;
     receive_multicast(port.config.role, link.index, world.socket)?;
-    let attached = match attach_programs(port, link, &choice, world) {
-        Err(error) if mode == Mode::Auto && choice.has_xdp() => {
-            let choice = Choice::tc(link, format!("{error:#}"));
-            attach_programs(port, link, &choice, world).map(|attached| (choice, attached))
-        }
-        attached => attached.map(|attached| (choice, attached)),
-    };
+    let attached = attach_what_is_possible(port, link, choice, world);
     let (choice, (egress, attachments)) = attached.inspect_err(|_| {
         release(link.index, port.config.role, world.datapath, world.socket);
     })?;
@@ -150,15 +144,47 @@ pub(super) fn attach(
     })
 }
 
+/// Attaches the programs of `choice`, or of the next best.
+fn attach_what_is_possible(
+    port: &ConfiguredPort,
+    link: &Link,
+    choice: Choice,
+    world: &mut World<'_>,
+) -> Result<(Choice, Programs)> {
+    let refused = match attach_programs(port, link, &choice, world) {
+        Ok(attached) => return Ok((choice, attached)),
+        Err(error) => error,
+    };
+    let (reason, is_tc) = (format!("{refused:#}"), is_tc(&refused));
+    let next = match choice.without_tc(&reason) {
+        Some(without_tc) if is_tc => without_tc,
+        _ if choice.has_xdp() && port.mode() == Mode::Auto => Choice::tc(link, reason),
+        _ => return Err(refused),
+    };
+    let attached = attach_programs(port, link, &next, world)?;
+    if is_tc {
+        warn!(interface = link.name, "{}", next.reason);
+    }
+    Ok((next, attached))
+}
+
+/// Whether it is TC that was refused.
+fn is_tc(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<AttachError>();
+    matches!(error, Some(AttachError::Refused { hook: Hook::Tc, .. }))
+}
+
+/// What a device has of ours.
+type Programs = (Option<Egress>, Vec<Attachment>);
+
 /// The programs read the port's entry with their first frame: it is there before them.
 fn attach_programs(
     port: &ConfiguredPort,
     link: &Link,
     choice: &Choice,
     world: &mut World<'_>,
-) -> Result<(Option<Egress>, Vec<Attachment>)> {
-    let mac = link.mac.unwrap_or_default();
-    let entry = entry(port, world.igmp_rate, choice.flags, mac);
+) -> Result<Programs> {
+    let entry = entry(port, link, world.igmp_rate, choice.flags);
     world.datapath.put_port(link.index, entry)?;
     let egress = egress(port, link)?;
     // TC first: what XDP leaves to it must not get past it.
@@ -226,12 +252,12 @@ pub(super) fn load_egress(
 }
 
 fn egress(port: &ConfiguredPort, link: &Link) -> Result<Option<Egress>> {
-    let load = |mac| Egress::load(mac, port.config.ttl_threshold);
+    let load = |mac| Egress::load(mac, port.config.ttl_threshold, UNTAGGED);
     link.mac.map(load).transpose()
 }
 
 /// What the kernel programs need to know about a port; `flags` are those of its [`Choice`].
-fn entry(port: &ConfiguredPort, igmp_rate: Rate, flags: u32, mac: Mac) -> Port {
+fn entry(port: &ConfiguredPort, link: &Link, igmp_rate: Rate, flags: u32) -> Port {
     let own_flags = [
         (port.config.role == Role::Upstream, PORT_UPSTREAM),
         (port.closed, PORT_CLOSED),
@@ -245,16 +271,18 @@ fn entry(port: &ConfiguredPort, igmp_rate: Rate, flags: u32, mac: Mac) -> Port {
         igmp_rate,
         slot: port.slot,
         flags: set.fold(flags, |flags, (_, flag)| flags | flag),
-        mac,
+        mac: link.mac.unwrap_or_default(),
         ttl_threshold: port.config.ttl_threshold,
         reserved: 0,
+        device: link.index.0,
+        tag: UNTAGGED,
     }
 }
 
 /// Tells the kernel programs what has changed for them.
 pub(super) fn tell_program(port: &ConfiguredPort, igmp_rate: Rate, datapath: &mut Datapath) {
     let Some(device) = &port.device else { return };
-    let entry = entry(port, igmp_rate, device.choice.flags, device.mac);
+    let entry = entry(port, &device.link, igmp_rate, device.choice.flags);
     if let Err(error) = datapath.put_port(device.link.index, entry) {
         warn!(
             interface = port.config.name,

@@ -19,8 +19,17 @@ use crate::workspace::{cargo, find_program};
 const INIT: &str = include_str!("guest/init.sh");
 /// Programs of this system that tests call.
 const TOOLS: [&str; 2] = ["ip", "ethtool"];
-/// Devices that tests make, each after what it depends on. What a kernel has built in or lacks is left out.
-const MODULES: [&str; 5] = ["llc", "stp", "bridge", "veth", "tun"];
+/// Devices that tests make, each after what it depends on, and what TC needs before tcx. What a kernel has built in or lacks
+/// is left out.
+const MODULES: [&str; 7] = [
+    "llc",
+    "stp",
+    "bridge",
+    "veth",
+    "tun",
+    "sch_ingress",
+    "cls_bpf",
+];
 
 /// A test binary, where it lies on this machine, and its arguments.
 pub struct Test {

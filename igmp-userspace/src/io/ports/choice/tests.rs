@@ -137,6 +137,19 @@ fn the_programs_are_told_who_does_what() {
 }
 
 #[test]
+fn native_xdp_does_without_tc_where_the_kernel_has_none() {
+    let native = choose(Mode::Auto, &ethernet(), features(true, true)).unwrap();
+    let alone = native.without_tc("no clsact").unwrap();
+    assert_eq!(alone.hooks, [Hook::XdpNative]);
+    assert_eq!(alone.flags, native.flags);
+    assert!(alone.has_xdp() && alone.reason.ends_with("no clsact"));
+    let generic = choose(Mode::XdpGeneric, &ethernet(), None).unwrap();
+    let tc = choose(Mode::Tc, &ethernet(), None).unwrap();
+    assert_eq!(generic.without_tc("no clsact"), None);
+    assert_eq!(tc.without_tc("no clsact"), None);
+}
+
+#[test]
 fn copies_go_by_tc_to_devices_that_take_no_redirected_frames() {
     let reaches = |mode, link: &Link, features| {
         let choice = choose(mode, link, features).unwrap();
