@@ -1,6 +1,6 @@
 //! Which programs a device gets, and whether copies reach it by XDP. `docs/devices.md` explains the choice.
 
-use igmp_common::maps::{PORT_NO_LINK_HEADER, PORT_REPLICATES_IN_TC, PORT_TC};
+use igmp_common::maps::{PORT_LOCAL_SENDERS, PORT_NO_LINK_HEADER, PORT_REPLICATES_IN_TC, PORT_TC};
 
 use super::super::datapath::Hook;
 use super::super::links::Link;
@@ -63,7 +63,7 @@ impl Choice {
                 foreign.unwrap_or_default(),
                 link.name
             )),
-            Mode::XdpNative => Ok(Self::native("mode = \"xdp-native\"".into())),
+            Mode::XdpNative => Ok(Self::native(link, "mode = \"xdp-native\"".into())),
             Mode::XdpGeneric => Ok(Self {
                 hooks: &[Hook::XdpGeneric, Hook::Tc],
                 flags: PORT_REPLICATES_IN_TC,
@@ -77,15 +77,15 @@ impl Choice {
             }
             Mode::Auto => Ok(match foreign {
                 Some(foreign) => Self::tc(link, format!("{foreign} is attached")),
-                None => Self::native("the driver has native XDP".into()),
+                None => Self::native(link, "the driver has native XDP".into()),
             }),
         }
     }
 
-    fn native(reason: String) -> Self {
+    fn native(link: &Link, reason: String) -> Self {
         Self {
             hooks: &[Hook::XdpNative, Hook::Tc],
-            flags: 0,
+            flags: if link.is_veth { PORT_LOCAL_SENDERS } else { 0 },
             reason,
         }
     }
@@ -109,7 +109,7 @@ impl Choice {
         let is_native = self.hooks[0] == Hook::XdpNative;
         is_native.then(|| Self {
             hooks: &[Hook::XdpNative],
-            flags: self.flags,
+            flags: self.flags & !PORT_LOCAL_SENDERS,
             reason: format!(
                 "{}; flows that need TC are not forwarded: {refused}",
                 self.reason
