@@ -21,7 +21,7 @@ use aya::programs::{TestRun, TestRunAttrs, TestRunOptions};
 use igmp_common::Counter;
 use igmp_common::maps::{
     FlowStats, Mac, OutputDrops, PORT_CLOSED, PORT_FILTERS_GROUPS, PORT_TC, PORT_UPSTREAM, Port,
-    Refusal,
+    Refusal, UNTAGGED,
 };
 use igmp_common::police::Rate;
 use igmp_userspace::fib::routes::Member;
@@ -165,7 +165,7 @@ impl World {
             pool: Pool::start(sets)?,
             runtime: tokio::runtime::Builder::new_current_thread().build()?,
             output,
-            egress: Egress::load(PORT_MAC, ttl_threshold)?,
+            egress: Egress::load(PORT_MAC, ttl_threshold, UNTAGGED)?,
             port: Port {
                 igmp_rate: Rate::UNLIMITED,
                 slot: SLOT,
