@@ -1,0 +1,105 @@
+//! VLANs that have no device: the numbers and the links that stand for them among those of devices.
+//!
+//! A number follows from device and tag alone, so that what outlives igmpd means the same to the next one. The kernel gives
+//! no device a number with the top bit set.
+//!
+//! ```text
+//!  31  30            13   12   11         0
+//! ┌───┬────────────────┬────┬──────────────┐
+//! │ 1 │ device         │ ad │ identifier   │
+//! └───┴────────────────┴────┴──────────────┘
+//! ```
+
+use igmp_common::frame::{ETHERTYPE_SERVICE_VLAN, ETHERTYPE_VLAN};
+use igmp_common::maps::vlan_tag;
+
+use super::links::{Link, Snapshot, Vlan};
+use crate::config::InterfaceConfig;
+use crate::proto::IfIndex;
+
+const IS_VLAN: u32 = 1 << 31;
+const DEVICE_SHIFT: u32 = 13;
+/// The kernel counts devices from 1 on, and gives no number twice.
+const LARGEST_DEVICE: u32 = (1 << 18) - 1;
+const IS_SERVICE: u32 = 1 << 12;
+const ID_MASK: u32 = 0xfff;
+
+/// The index of a VLAN without a device; `None` = its device's own index is too large.
+pub fn index(vlan: Vlan) -> Option<IfIndex> {
+    if vlan.device.0 > LARGEST_DEVICE {
+        return None;
+    }
+    let is_service = vlan.tag >> 16 == u32::from(ETHERTYPE_SERVICE_VLAN);
+    let service = if is_service { IS_SERVICE } else { 0 };
+    let device = vlan.device.0 << DEVICE_SHIFT;
+    Some(IfIndex(IS_VLAN | device | service | vlan.tag & ID_MASK))
+}
+
+/// What such an index stands for; `None` = a device.
+pub fn of_index(index: IfIndex) -> Option<Vlan> {
+    if index.0 & IS_VLAN == 0 {
+        return None;
+    }
+    let is_service = index.0 & IS_SERVICE != 0;
+    let ethertype = if is_service {
+        ETHERTYPE_SERVICE_VLAN
+    } else {
+        ETHERTYPE_VLAN
+    };
+    Some(Vlan {
+        device: IfIndex((index.0 & !IS_VLAN) >> DEVICE_SHIFT),
+        tag: vlan_tag(ethertype, 0) | index.0 & ID_MASK,
+    })
+}
+
+/// The device with this index, or the one that a VLAN is on.
+pub fn device(index: IfIndex) -> IfIndex {
+    of_index(index).map_or(index, |vlan| vlan.device)
+}
+
+/// Has `snapshot` show the VLANs of `rules` like devices, each as able as the device that it is on. Where there is a
+/// device of that name, it is that.
+pub fn add_to(snapshot: &mut Snapshot, rules: &[InterfaceConfig]) {
+    for rule in rules.iter().filter(|rule| rule.is_used()) {
+        if let Some(vlan) = &rule.vlan
+            && !snapshot.links.contains_key(&rule.name)
+            && let Some(device) = snapshot.links.get(&vlan.device)
+            && let vlan = (Vlan {
+                device: device.index,
+                tag: vlan.tag,
+            })
+            && let Some(index) = index(vlan)
+        {
+            let link = Link {
+                index,
+                name: rule.name.clone(),
+                vlan: Some(vlan),
+                addresses: Vec::new(),
+                ..device.clone()
+            };
+            if snapshot.flapped.contains(&device.index) {
+                snapshot.flapped.insert(index);
+            }
+            snapshot.links.insert(rule.name.clone(), link);
+        }
+    }
+}
+
+/// Why there is no link for an interface.
+pub fn absence(config: &InterfaceConfig, snapshot: &Snapshot) -> String {
+    let device = config
+        .vlan
+        .as_ref()
+        .and_then(|vlan| snapshot.links.get(&vlan.device));
+    match device {
+        Some(device) => format!(
+            "the index of {}, {}, is above {LARGEST_DEVICE}, the largest for VLANs without a device; make one: `ip link add \
+             link {0} name {} type vlan id ...`",
+            device.name, device.index.0, config.name
+        ),
+        None => "no such device".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
