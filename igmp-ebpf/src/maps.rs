@@ -8,15 +8,20 @@ use igmp_common::Counter;
 use igmp_common::maps::{
     Control, DEFAULT_MAX_FLOWS, FlowEntry, FlowKey, FlowStats, MAX_GROUP_PREFIXES,
     MAX_OUTPUTS_BLOCKS, MAX_PORTS, MAX_SETS, MAX_SOURCE_PREFIXES, MAX_TOLD_SOURCES, OutputDrops,
-    OutputsBlock, OutputsKey, Port, REFUSAL_RING_BYTES, RING_BYTES, Record, SourceKey,
+    OutputsBlock, OutputsKey, Port, REFUSAL_RING_BYTES, RING_BYTES, Record, SourceKey, VlanKey,
 };
 
 use crate::tc::Leg;
 
-/// ifindex -> port. Written by userspace when a device is attached or its address changes; read once a frame, in TC
+/// Index -> port. Written by userspace when a device is attached or its address changes; read once a frame, in TC
 /// once a copy too.
 #[map]
 pub static PORTS: HashMap<u32, Port> = HashMap::with_max_entries(MAX_PORTS, 0);
+
+/// {device, tag} -> index of [`PORTS`]: the VLANs that are ports of their own. Written by userspace when such a port comes
+/// or goes; read once a tagged frame.
+#[map]
+pub static VLANS: HashMap<VlanKey, u32> = HashMap::with_max_entries(MAX_PORTS, 0);
 
 /// {source, group} -> replication sets. Written by userspace, one entry a change; read once a multicast packet, twice
 /// while (S,G) entries exist.

@@ -31,7 +31,7 @@ use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
 use igmp_common::Counter;
 use igmp_common::maps::{
     Control, FLOW_LOCAL, FLOW_TC, FlowEntry, FlowKey, FlowStats, NO_SET, OutputDrops, Port,
-    SourceKey,
+    SourceKey, VlanKey,
 };
 use ipnet::Ipv4Net;
 use tracing::warn;
@@ -61,6 +61,7 @@ pub struct Options {
 pub struct Datapath {
     ebpf: Ebpf,
     ports: HashMap<MapData, u32, Raw<Port>>,
+    vlans: HashMap<MapData, Raw<VlanKey>, u32>,
     flows: HashMap<MapData, Raw<FlowKey>, Raw<FlowEntry>>,
     flow_stats: PerCpuArray<MapData, Raw<FlowStats>>,
     sources: LpmTrie<MapData, Raw<SourceKey>, u32>,
@@ -117,6 +118,7 @@ impl Datapath {
         };
         let datapath = Self {
             ports: take(&mut ebpf, "PORTS")?.try_into()?,
+            vlans: take(&mut ebpf, "VLANS")?.try_into()?,
             flows: take(&mut ebpf, "FLOWS")?.try_into()?,
             flow_stats: take(&mut ebpf, "FLOW_STATS")?.try_into()?,
             sources: take(&mut ebpf, "SOURCES")?.try_into()?,
@@ -283,6 +285,24 @@ impl Datapath {
     /// There is no such entry.
     pub fn delete_port(&mut self, interface: IfIndex) -> Result<(), MapError> {
         self.ports.remove(&interface.0)
+    }
+
+    /// Makes frames with a tag, on the device below, frames of `port`.
+    ///
+    /// # Errors
+    ///
+    /// The map is full, or the kernel refuses.
+    pub fn put_vlan(&mut self, vlan: VlanKey, port: IfIndex) -> Result<(), MapError> {
+        self.vlans.insert(Raw(vlan), port.0, 0)
+    }
+
+    /// Leaves frames with this tag to the kernel again.
+    ///
+    /// # Errors
+    ///
+    /// There is no such entry.
+    pub fn delete_vlan(&mut self, vlan: VlanKey) -> Result<(), MapError> {
+        self.vlans.remove(&Raw(vlan))
     }
 
     /// Sets what happens to packets from sources in `prefix`.

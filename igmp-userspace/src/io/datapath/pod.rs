@@ -3,6 +3,7 @@
 use aya::Pod;
 use igmp_common::maps::{
     Control, FlowEntry, FlowKey, FlowStats, OutputDrops, OutputsBlock, OutputsKey, Port, SourceKey,
+    VlanKey,
 };
 
 /// A map key or value of `igmp-common`.
@@ -26,5 +27,6 @@ pod!(
     OutputsBlock,
     OutputsKey,
     Port,
-    SourceKey
+    SourceKey,
+    VlanKey
 );
