@@ -2,7 +2,7 @@
 
 use std::mem::size_of;
 
-use igmp_common::frame::{ETHERNET_LEN, VLAN_TAG_LEN};
+use igmp_common::frame::{ETHERNET_LEN, ETHERTYPE_SERVICE_VLAN, ETHERTYPE_VLAN, VLAN_TAG_LEN};
 use igmp_common::maps::RecordHeader;
 
 use crate::proto::IfIndex;
@@ -23,8 +23,9 @@ pub fn parse(record: &[u8]) -> Option<Event> {
     let ifindex = u32::from_ne_bytes(header[8..12].try_into().ok()?);
     let frame_len = u32::from_ne_bytes(header[12..16].try_into().ok()?) as usize;
     let frame = frame.get(..frame_len)?;
-    // The program sends IPv4 only, at most behind a priority tag.
-    let is_tagged = frame.get(12..14)? == [0x81, 0x00];
+    // The program sends IPv4 only, at most behind one tag.
+    let ethertype = u16::from_be_bytes(frame.get(12..14)?.try_into().ok()?);
+    let is_tagged = matches!(ethertype, ETHERTYPE_VLAN | ETHERTYPE_SERVICE_VLAN);
     let ipv4_offset = ETHERNET_LEN + if is_tagged { VLAN_TAG_LEN } else { 0 };
     Some(Event {
         interface: IfIndex(ifindex),
@@ -51,7 +52,8 @@ mod tests {
         let packet = wire::ipv4::emit(source, group, &wire::Repr::ReportV2 { group });
         let untagged = [&[0; 12][..], &[0x08, 0x00], &packet].concat();
         let tagged = [&[0; 12][..], &[0x81, 0x00, 0xe0, 0x00, 0x08, 0x00], &packet].concat();
-        for frame in [untagged, tagged] {
+        let service = [&[0; 12][..], &[0x88, 0xa8, 0x00, 0x64, 0x08, 0x00], &packet].concat();
+        for frame in [untagged, tagged, service] {
             let event = parse(&record(&frame)).unwrap();
             assert_eq!(event.interface, IfIndex(7));
             assert_eq!(

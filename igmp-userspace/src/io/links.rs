@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use futures_util::{StreamExt, TryStreamExt};
@@ -14,7 +14,8 @@ use igmp_common::maps::{Mac, vlan_tag};
 use ipnet::Ipv4Net;
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::link::{
-    InfoData, InfoKind, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkXdp, VlanProtocol,
+    InfoData, InfoKind, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkXdp,
+    VlanProtocol,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::packet_core::NetlinkPayload;
@@ -70,8 +71,6 @@ pub struct Snapshot {
     pub links: BTreeMap<String, Link>,
     /// Devices that were down at some time since the last snapshot, even if they are up again.
     pub flapped: BTreeSet<IfIndex>,
-    /// When reading it began: what was done after that is perhaps not in it.
-    pub taken: Option<Instant>,
 }
 
 impl Snapshot {
@@ -123,14 +122,14 @@ async fn follow(snapshots: &mpsc::Sender<Snapshot>) -> Result<()> {
         while let Ok((message, _)) = messages.try_recv() {
             flapped.extend(went_down(&message.payload));
         }
-        let taken = Some(Instant::now());
-        let links = read(&handle, &tag_offloads).await.context("reading network devices")?;
+        let links = read(&handle, &tag_offloads)
+            .await
+            .context("reading network devices")?;
         if last.as_ref() != Some(&links) || !flapped.is_empty() {
             last = Some(links.clone());
             room.send(Snapshot {
                 links,
                 flapped: std::mem::take(&mut flapped),
-                taken,
             });
         }
         if let Ok(message) = timeout(LOOK_AGAIN, messages.next()).await {

@@ -3,8 +3,8 @@
 use std::ffi::CStr;
 use std::io;
 use std::mem::zeroed;
-use std::os::unix::net::UnixDatagram;
 use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixDatagram;
 
 use igmp_common::frame::ETHERTYPE_SERVICE_VLAN;
 
@@ -37,8 +37,19 @@ impl TagOffload {
     #[must_use]
     pub const fn taking_off(self, tag: u32) -> Option<&'static str> {
         match (is_service(tag), self) {
-            (false, Self { takes_off: true, .. }) => Some("rxvlan"),
-            (true, Self { takes_service_off: true, .. }) => Some("rx-vlan-stag-hw-parse"),
+            (
+                false,
+                Self {
+                    takes_off: true, ..
+                },
+            ) => Some("rxvlan"),
+            (
+                true,
+                Self {
+                    takes_service_off: true,
+                    ..
+                },
+            ) => Some("rx-vlan-stag-hw-parse"),
             _ => None,
         }
     }
@@ -48,7 +59,13 @@ impl TagOffload {
     pub const fn filtering(self, tag: u32) -> Option<&'static str> {
         match (is_service(tag), self) {
             (false, Self { filters: true, .. }) => Some("rx-vlan-filter"),
-            (true, Self { filters_service: true, .. }) => Some("rx-vlan-stag-filter"),
+            (
+                true,
+                Self {
+                    filters_service: true,
+                    ..
+                },
+            ) => Some("rx-vlan-stag-filter"),
             _ => None,
         }
     }

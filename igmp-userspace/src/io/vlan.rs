@@ -57,6 +57,16 @@ pub fn device(index: IfIndex) -> IfIndex {
     of_index(index).map_or(index, |vlan| vlan.device)
 }
 
+/// A tag as a person calls it.
+pub fn describe(tag: u32) -> String {
+    let id = tag & ID_MASK;
+    if tag >> 16 == u32::from(ETHERTYPE_SERVICE_VLAN) {
+        format!("{id} (802.1ad)")
+    } else {
+        id.to_string()
+    }
+}
+
 /// Has `snapshot` show the VLANs of `rules` like devices, each as able as the device that it is on. Where there is a
 /// device of that name, it is that.
 pub fn add_to(snapshot: &mut Snapshot, rules: &[InterfaceConfig]) {

@@ -18,7 +18,10 @@ fn an_index_says_which_vlan_of_which_device_and_is_no_device_s() {
     for device in [1, 2, 4096, 262_143] {
         for tag in TAGS {
             let index = index(vlan(device, tag)).unwrap();
-            assert!(index.0 > i32::MAX.cast_unsigned(), "the kernel's are positive ints");
+            assert!(
+                index.0 > i32::MAX.cast_unsigned(),
+                "the kernel's are positive ints"
+            );
             assert_eq!(of_index(index), Some(vlan(device, tag)));
             assert!(indexes.insert(index.0), "{index:?} twice");
         }
