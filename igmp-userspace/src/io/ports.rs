@@ -103,14 +103,8 @@ impl ConfiguredPort {
     /// Why that does, and why copies to it do not go by XDP if they do not.
     #[must_use]
     pub fn datapath_reason(&self) -> String {
-        let shared = self
-            .device
-            .as_ref()
-            .is_some_and(|device| self.leaves_replicating_to_tc(&device.choice))
-            .then_some("what comes in is replicated by tc: other interfaces share the device");
         [
             Some(&*self.reason),
-            shared,
             self.no_redirect,
             self.drops_frames.as_deref(),
         ]
@@ -134,8 +128,10 @@ impl ConfiguredPort {
             let link = snapshot.by_index(IfIndex(device.choice.seat.device))?;
             Some((device, link))
         });
-        self.no_redirect =
-            seat.and_then(|(device, link)| device.choice.no_redirect(self.mode(), link));
+        self.no_redirect = seat.and_then(|(device, link)| {
+            let shares_device = self.shares_device;
+            device.choice.no_redirect(self.mode(), link, shares_device)
+        });
         self.drops_frames = seat.and_then(|(device, link)| {
             vlan::of_index(device.link.index)?;
             let feature = link.tag_offload.filtering(device.choice.seat.tag)?;
@@ -244,7 +240,7 @@ impl Ports {
             follow_state(port, snapshot, now, &mut events);
         }
         self.hooks = world.hooks;
-        self.follow_sharing(datapath);
+        self.follow_outputs(snapshot, datapath);
         self.update_sources(snapshot, datapath);
         events
     }
@@ -260,16 +256,18 @@ impl Ports {
         snapshot
     }
 
-    /// Tells the programs which ports have come to share a device, and which are alone again.
-    fn follow_sharing(&mut self, datapath: &mut Datapath) {
+    /// Looks which ports have come to share a device, and which are alone again, and what becomes of copies to each.
+    fn follow_outputs(&mut self, snapshot: &Snapshot, datapath: &mut Datapath) {
         let shared = self.hooks.shared_devices();
         for port in &mut self.configured {
-            let Some(device) = &port.device else { continue };
-            let shares_device = shared.contains(&device.choice.seat.device);
+            let device = port.device.as_ref();
+            let shares_device =
+                device.is_some_and(|device| shared.contains(&device.choice.seat.device));
             if port.shares_device != shares_device {
                 port.shares_device = shares_device;
                 tell_program(port, self.igmp_rate, datapath);
             }
+            port.follow_outputs(snapshot);
         }
     }
 

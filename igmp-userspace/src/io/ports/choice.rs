@@ -169,10 +169,15 @@ impl Choice {
         }
     }
 
-    /// Why no XDP redirect reaches the device, whose programs are on `link`; `None` = it does.
-    pub fn no_redirect(&self, mode: Mode, link: &Link) -> Option<&'static str> {
+    /// Why no XDP redirect reaches the device, whose programs are on `link`; `None` = it does. Where several ports share a
+    /// device, the kernel would give one's copies the tag of another: it gathers what is redirected to a device, and passes
+    /// all of it to the egress program of the first (`bq_enqueue`).
+    pub fn no_redirect(&self, mode: Mode, link: &Link, is_shared: bool) -> Option<&'static str> {
         if link.mac.is_none() || mode == Mode::Tc {
             return Some("copies to it go by tc too");
+        }
+        if is_shared {
+            return Some("copies go by tc: other interfaces share the device");
         }
         match link.features {
             Some(features) if features.ndo_xmit => None,

@@ -75,7 +75,6 @@ pub(super) fn follow_device(
             Err(error) => refused(port, &error),
         }
     }
-    port.follow_outputs(snapshot);
     true
 }
 

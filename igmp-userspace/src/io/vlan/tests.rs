@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::config;
+use crate::io::tag_offload::TagOffload;
 
 const TAGS: [u32; 4] = [0x8100_0001, 0x8100_0ffe, 0x88a8_0001, 0x88a8_0ffe];
 
@@ -43,8 +44,12 @@ fn eth0(index: u32) -> Link {
         up: true,
         mac: Some([2, 0, 0, 0, 0, 1]),
         mtu: 9000,
+        is_veth: false,
+        vlan: None,
+        tag_offload: TagOffload::default(),
+        xdp: None,
+        features: None,
         addresses: vec!["10.0.0.1/24".parse().unwrap()],
-        ..Link::default()
     }
 }
 
