@@ -1,6 +1,6 @@
 //! The header parser that the kernel programs run, `igmp_common::frame`.
 
-use igmp_common::frame::{self, Frame};
+use igmp_common::frame::{Frame, Link};
 
 /// The station address that frames may be sent to.
 const OWN: [u8; 6] = [0x02, 0, 0, 0, 0, 0x01];
@@ -18,12 +18,12 @@ pub fn frame_parser(data: &[u8]) {
 }
 
 fn check(data: &[u8]) {
-    let parsed = frame::parse(&data, OWN);
+    // As the port of the VLAN that the frame is in.
+    let parsed = Link::read(&data).and_then(|link| link.parse(&data, OWN, link.tag));
     match parsed {
         Ok(Frame::Multicast(packet)) => {
-            let tagged = data[12..14] == [0x81, 0];
-            assert_eq!(packet.ipv4_offset, if tagged { 18 } else { 14 });
-            assert!(!tagged || (data[14].trailing_zeros() >= 4 && data[15] == 0));
+            assert_eq!(packet.ipv4_offset, offset(data));
+            assert_eq!(data[packet.ipv4_offset - 2..][..2], [0x08, 0x00]);
             let ipv4 = &data[packet.ipv4_offset..];
             assert!(data[0] & 1 == 1 || data[..6] == OWN);
             assert!(is_forwardable(ipv4));
@@ -34,11 +34,19 @@ fn check(data: &[u8]) {
             assert_eq!(packet.checksum.to_be_bytes(), ipv4[10..12]);
         }
         Ok(Frame::Igmp) => {
-            let offset = if data[12..14] == [0x81, 0] { 18 } else { 14 };
+            let offset = offset(data);
             assert_eq!(data[offset] >> 4, 4);
             assert_eq!(data[offset + 9], 2);
         }
         Err(reason) => assert!(!is_plain(data), "{reason:?}"),
+    }
+}
+
+/// Where the IPv4 header is: behind a tag (IEEE 802.1Q: 8100, 802.1ad: 88a8), if there is one.
+fn offset(data: &[u8]) -> usize {
+    match data.get(12..14) {
+        Some([0x81, 0x00] | [0x88, 0xa8]) => 18,
+        _ => 14,
     }
 }
 
@@ -91,11 +99,7 @@ fn sum(header: &[u8]) -> u16 {
 
 /// Puts the header checksum right, where there is a header.
 fn repair(data: &mut [u8]) {
-    let offset = if data.get(12..14) == Some(&[0x81, 0]) {
-        18
-    } else {
-        14
-    };
+    let offset = offset(data);
     let Some(ipv4) = data.get_mut(offset..).filter(|ipv4| ipv4.len() >= 20) else {
         return;
     };

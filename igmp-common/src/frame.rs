@@ -5,7 +5,7 @@
 
 use crate::Counter;
 use crate::checksum;
-use crate::maps::Mac;
+use crate::maps::{Mac, UNTAGGED, vlan_tag};
 
 /// Types that are plain bytes: any bit pattern is a value.
 ///
@@ -82,7 +82,7 @@ pub enum Frame {
 /// Where things are in a multicast frame.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Multicast {
-    /// Offset of the IPv4 header: [`ETHERNET_LEN`], plus a priority tag's [`VLAN_TAG_LEN`]; 0 without link header.
+    /// Offset of the IPv4 header: [`ETHERNET_LEN`], plus a tag's [`VLAN_TAG_LEN`]; 0 without link header.
     pub ipv4_offset: usize,
     /// IPv4 total length.
     pub total_len: usize,
@@ -98,28 +98,85 @@ pub struct Multicast {
     pub checksum: u16,
 }
 
-/// Tells what `frame` is, received by a station whose address is `own`.
-///
-/// # Errors
-///
-/// Why the frame is left to the kernel.
-#[inline(always)]
-pub fn parse(frame: &impl Octets, own: Mac) -> Result<Frame, Counter> {
-    let ethernet: Ethernet = frame.read(0).ok_or(Counter::PassTruncated)?;
-    let mut ethertype = u16::from_be(ethernet[6]);
-    let mut offset = ETHERNET_LEN;
-    if ethertype == ETHERTYPE_VLAN {
-        let tag: [u16; 2] = frame.read(offset).ok_or(Counter::PassTruncated)?;
-        if u16::from_be(tag[0]) & VLAN_ID_MASK != 0 {
+/// An Ethernet header: destination, source, EtherType.
+type Ethernet = [u16; ETHERNET_LEN / 2];
+
+/// What a frame has before its packet.
+#[derive(Clone, Copy, Debug)]
+pub struct Link {
+    /// The VLAN that the frame is in, as [`vlan_tag`] makes it; [`UNTAGGED`] = none.
+    pub tag: u32,
+    ethernet: Ethernet,
+    /// What follows, and where.
+    ethertype: u16,
+    offset: usize,
+}
+
+impl Link {
+    /// Reads the Ethernet header of `frame`, and the first tag.
+    ///
+    /// # Errors
+    ///
+    /// They are not all there.
+    #[inline(always)]
+    pub fn read(frame: &impl Octets) -> Result<Self, Counter> {
+        let link = Self::read_behind(UNTAGGED, frame)?;
+        match link.ethertype {
+            ETHERTYPE_VLAN | ETHERTYPE_SERVICE_VLAN => {
+                let tag: [u16; 2] = frame.read(link.offset).ok_or(Counter::PassTruncated)?;
+                Ok(Self {
+                    tag: vlan(link.ethertype, u16::from_be(tag[0])),
+                    ethertype: u16::from_be(tag[1]),
+                    offset: link.offset + VLAN_TAG_LEN,
+                    ..link
+                })
+            }
+            _ => Ok(link),
+        }
+    }
+
+    /// Reads the Ethernet header of a `frame` whose tag, which named the VLAN `tag`, has been taken out.
+    ///
+    /// # Errors
+    ///
+    /// It is not all there.
+    #[inline(always)]
+    pub fn read_behind(tag: u32, frame: &impl Octets) -> Result<Self, Counter> {
+        let ethernet: Ethernet = frame.read(0).ok_or(Counter::PassTruncated)?;
+        Ok(Self {
+            tag,
+            ethernet,
+            ethertype: u16::from_be(ethernet[6]),
+            offset: ETHERNET_LEN,
+        })
+    }
+
+    /// Tells what `frame`, whose link this is, is to a station with the address `own` in the VLAN `tag`. A second tag makes
+    /// it another network's.
+    ///
+    /// # Errors
+    ///
+    /// Why the frame is left to the kernel.
+    #[inline(always)]
+    pub fn parse(&self, frame: &impl Octets, own: Mac, tag: u32) -> Result<Frame, Counter> {
+        if self.tag != tag {
             return Err(Counter::PassVlan);
         }
-        ethertype = u16::from_be(tag[1]);
-        offset += VLAN_TAG_LEN;
+        match self.ethertype {
+            ETHERTYPE_IPV4 => parse_ipv4(frame, Some((self.ethernet, own)), self.offset),
+            ETHERTYPE_VLAN | ETHERTYPE_SERVICE_VLAN => Err(Counter::PassVlan),
+            _ => Err(Counter::PassNotIpv4),
+        }
     }
-    match ethertype {
-        ETHERTYPE_IPV4 => parse_ipv4(frame, Some((ethernet, own)), offset),
-        ETHERTYPE_VLAN | ETHERTYPE_SERVICE_VLAN => Err(Counter::PassVlan),
-        _ => Err(Counter::PassNotIpv4),
+}
+
+/// The VLAN that a tag puts a frame in; an 802.1Q tag without identifier is about priority only (IEEE 802.1Q section 9.6).
+#[must_use]
+#[inline(always)]
+pub const fn vlan(ethertype: u16, tag_control: u16) -> u32 {
+    match (ethertype, tag_control & VLAN_ID_MASK) {
+        (ETHERTYPE_VLAN, 0) => UNTAGGED,
+        (_, id) => vlan_tag(ethertype, id),
     }
 }
 
@@ -132,9 +189,6 @@ pub fn parse(frame: &impl Octets, own: Mac) -> Result<Frame, Counter> {
 pub fn parse_without_link_header(packet: &impl Octets) -> Result<Frame, Counter> {
     parse_ipv4(packet, None, 0)
 }
-
-/// An Ethernet header: destination, source, EtherType.
-type Ethernet = [u16; ETHERNET_LEN / 2];
 
 #[inline(always)]
 fn parse_ipv4(

@@ -12,6 +12,7 @@ pub mod counters;
 pub mod frame;
 pub mod maps;
 pub mod police;
+pub mod udp;
 
 pub use counters::Counter;
 pub use frame::Octets;

@@ -117,7 +117,9 @@ pub struct Port {
     pub ttl_threshold: u8,
     /// Zero; keeps the layout free of padding.
     pub reserved: u8,
-    /// Device that its frames come and go through. The port's own index, except for a VLAN.
+    /// Device that its frames come and go through. The port's own index, except for a VLAN. Copies to ports that share a
+    /// device are the TC program's ([`FLOW_TC`]): the kernel gathers the frames that XDP redirects to a device, and
+    /// passes all of them to the egress program of the first (`bq_enqueue`).
     pub device: u32,
     /// Its VLAN on that device, as [`vlan_tag`] makes it; [`UNTAGGED`] = none.
     pub tag: u32,

@@ -15,6 +15,7 @@ mod program;
 
 use aya_ebpf::Global;
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
+use aya_ebpf::helpers::bpf_xdp_adjust_head;
 use aya_ebpf::macros::{map, xdp};
 use aya_ebpf::maps::PerCpuArray;
 use aya_ebpf::programs::XdpContext;
@@ -39,6 +40,9 @@ static DROPS: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
 /// Offset of the Ethernet source address.
 const SOURCE_AT: usize = 6;
+/// Length of the Ethernet addresses, which a tag comes behind.
+const ADDRESSES: usize = 12;
+const TAG_LEN: usize = 4;
 /// Offset of the TTL: the ingress program leaves no tag before the IPv4 header.
 const TTL_AT: usize = 14 + 8;
 
@@ -61,7 +65,32 @@ pub fn igmp_egress(ctx: XdpContext) -> u32 {
     }
     // SAFETY: the six bytes lie between data and data_end, and a byte array has no alignment.
     unsafe { ((data + SOURCE_AT) as *mut [u8; 6]).write(SOURCE_MAC.load()) };
+    let tag = TAG.load();
+    if tag != UNTAGGED && !push(&ctx, tag) {
+        return XDP_DROP;
+    }
     XDP_PASS
+}
+
+/// Moves the addresses to the front and puts `tag` behind them, with priority 0 (IEEE 802.1Q section 9.6). False = there is
+/// no room before the frame: no driver leaves so little.
+#[inline(always)]
+fn push(ctx: &XdpContext, tag: u32) -> bool {
+    // SAFETY: the context is the kernel's.
+    if unsafe { bpf_xdp_adjust_head(ctx.ctx, -(TAG_LEN as i32)) } != 0 {
+        return false;
+    }
+    let data = ctx.data();
+    if data + ADDRESSES + TAG_LEN > ctx.data_end() {
+        return false;
+    }
+    // SAFETY: all of these bytes lie between data and data_end, and byte arrays have no alignment.
+    unsafe {
+        let addresses = ((data + TAG_LEN) as *const [u8; ADDRESSES]).read();
+        (data as *mut [u8; ADDRESSES]).write(addresses);
+        ((data + ADDRESSES) as *mut [u8; TAG_LEN]).write(tag.to_be_bytes());
+    }
+    true
 }
 
 #[inline(always)]

@@ -7,10 +7,10 @@ use igmp_common::frame::{Frame, Multicast};
 use igmp_common::maps::{
     Control, FlowEntry, FlowKey, GROUP_SERVED, NO_SET, PORT_CLOSED, PORT_FILTERS_GROUPS,
     PORT_UPSTREAM, Port, SOURCE_ACCEPTED, SOURCE_ANYWHERE, SOURCE_MARTIAN, SourceKey,
-    TOWARDS_UPSTREAM,
+    TOWARDS_UPSTREAM, UNTAGGED, VlanKey,
 };
 
-use crate::maps::{CONTROL, FLOW_STATS, FLOWS, GROUPS, SOURCES};
+use crate::maps::{CONTROL, FLOW_STATS, FLOWS, GROUPS, SOURCES, VLANS};
 use crate::packet::Packet;
 use crate::{igmp, refusals};
 
@@ -41,6 +41,18 @@ impl Route {
             }
         }
     }
+}
+
+/// The port that `frame`, which came in on `device`, is of: that of its VLAN, otherwise the device's own.
+#[inline(always)]
+pub fn port_of(frame: &impl Packet, device: u32) -> u32 {
+    let tag = frame.tag();
+    if tag == UNTAGGED {
+        return device;
+    }
+    // SAFETY: userspace removes a VLAN before the number of its port can be another one's.
+    let port = unsafe { VLANS.get(VlanKey { device, tag }) };
+    port.copied().unwrap_or(device)
 }
 
 /// Decides what happens to `frame`, which came in on `port`; `Err` = it is not forwarded, and why. Only the program that

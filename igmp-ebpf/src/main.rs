@@ -34,18 +34,24 @@ use aya_ebpf::macros::{classifier, xdp};
 use aya_ebpf::programs::{TcContext, XdpContext};
 use aya_log_ebpf::debug;
 use igmp_common::Counter;
-use igmp_common::maps::{FLOW_TC, PORT_REPLICATES_IN_TC, PORT_TC, Port};
+use igmp_common::maps::{
+    FLOW_MTU_SHIFT, FLOW_TC, PORT_LOCAL_SENDERS, PORT_REPLICATES_IN_TC, PORT_TC, PORT_UPSTREAM,
+    Port,
+};
+use igmp_common::udp::has_unfinished_checksum;
 
-use crate::ingress::{Route, classify};
+use crate::ingress::{Route, classify, port_of};
 use crate::maps::{PORTS, SETS, count};
+use crate::packet::Packet;
 use crate::skb::SkbFrame;
 use crate::tc::Leg;
 use crate::xdp::XdpFrame;
 
-/// Entry point in XDP. A device without a `PORTS` entry is being set up or taken down: its frames belong to the kernel.
+/// Entry point in XDP. A port without a `PORTS` entry is being set up or taken down: its frames belong to the kernel.
 #[xdp]
 pub fn igmp_ingress(ctx: XdpContext) -> u32 {
-    let ifindex = xdp::ingress_ifindex(&ctx);
+    let frame = XdpFrame::new(&ctx);
+    let ifindex = port_of(&frame, xdp::ingress_ifindex(&ctx));
     // SAFETY: PORTS entries are replaced whole and never removed while their device has this program.
     let Some(port) = (unsafe { PORTS.get(ifindex) }) else {
         return XDP_PASS;
@@ -53,8 +59,8 @@ pub fn igmp_ingress(ctx: XdpContext) -> u32 {
     if port.flags & PORT_TC != 0 {
         return XDP_PASS;
     }
-    let sent = classify(&XdpFrame(&ctx), ifindex, port, true)
-        .and_then(|route| Ok((redirect(&ctx, port, &route)?, route.counter)));
+    let sent = classify(&frame, ifindex, port, true)
+        .and_then(|route| Ok((redirect(&ctx, &frame, port, &route)?, route.counter)));
     let (action, counter) = sent.unwrap_or_else(|reason| (XDP_PASS, reason));
     count(port.slot, counter);
     debug!(
@@ -66,8 +72,13 @@ pub fn igmp_ingress(ctx: XdpContext) -> u32 {
 
 /// Hands the packet of `route` to its replication set; `Err` = it is left to the kernel or to TC, and why.
 #[inline(always)]
-fn redirect(ctx: &XdpContext, port: &Port, route: &Route) -> Result<u32, Counter> {
-    if is_replicated_in_tc(port, route) {
+fn redirect(
+    ctx: &XdpContext,
+    frame: &XdpFrame,
+    port: &Port,
+    route: &Route,
+) -> Result<u32, Counter> {
+    if is_replicated_in_tc(frame, port, route) {
         return Err(Counter::PassToTc);
     }
     let set = SETS.get(route.set).ok_or(Counter::PassNoOutput)?;
@@ -75,14 +86,25 @@ fn redirect(ctx: &XdpContext, port: &Port, route: &Route) -> Result<u32, Counter
         return Err(Counter::PassRewriteFailed);
     }
     route.count();
+    let mut flags = BPF_F_BROADCAST;
+    // The flag is about devices. What comes from the upstream never goes there, and may go to other ports of its device.
+    if port.flags & PORT_UPSTREAM == 0 {
+        flags |= BPF_F_EXCLUDE_INGRESS;
+    }
     // A broadcast ignores the key (kernel 5.14, e624d4ed4aa8).
-    let flags = u64::from(BPF_F_BROADCAST | BPF_F_EXCLUDE_INGRESS);
-    set.redirect(0, flags).map_err(|_| Counter::PassNoOutput)
+    set.redirect(0, flags.into())
+        .map_err(|_| Counter::PassNoOutput)
 }
 
+/// Whether XDP leaves the packet to TC. Both ask, and by the same bytes.
 #[inline(always)]
-fn is_replicated_in_tc(port: &Port, route: &Route) -> bool {
-    route.flags & FLOW_TC != 0 || port.flags & (PORT_TC | PORT_REPLICATES_IN_TC) != 0
+fn is_replicated_in_tc(frame: &impl Packet, port: &Port, route: &Route) -> bool {
+    const FLAGS: u32 = PORT_TC | PORT_REPLICATES_IN_TC | PORT_LOCAL_SENDERS;
+    route.flags & FLOW_TC != 0
+        || route.packet.total_len > (route.flags >> FLOW_MTU_SHIFT) as usize
+        || (port.flags & FLAGS != 0
+            && (port.flags & (PORT_TC | PORT_REPLICATES_IN_TC) != 0
+                || has_unfinished_checksum(frame, &route.packet)))
 }
 
 /// Entry point in TC. Where XDP has been before it ([`PORT_TC`] is not set) it does what XDP left to it and nothing else,
@@ -90,14 +112,14 @@ fn is_replicated_in_tc(port: &Port, route: &Route) -> bool {
 #[classifier]
 pub fn igmp_tc(ctx: TcContext) -> i32 {
     let frame = SkbFrame::new(ctx.skb.skb);
-    let ifindex = frame.ifindex();
+    let ifindex = port_of(&frame, frame.device());
     // SAFETY: PORTS entries are replaced whole and never removed while their device has this program.
     let Some(port) = (unsafe { PORTS.get(ifindex) }) else {
         return tc::NEXT;
     };
     let is_first = port.flags & PORT_TC != 0;
     let leg = classify(&frame, ifindex, port, is_first).and_then(|route| {
-        if !is_replicated_in_tc(port, &route) {
+        if !is_replicated_in_tc(&frame, port, &route) {
             return Err(route.counter);
         }
         let leg = Leg::first(&frame, ifindex, &route)?;

@@ -6,7 +6,10 @@ use igmp_common::{Counter, Octets};
 
 /// A frame where a hook found it.
 pub trait Packet: Octets {
-    /// Tells what it is; `Err` = it is left to the kernel, and why.
+    /// The VLAN it is in, as [`igmp_common::maps::vlan_tag`] makes it.
+    fn tag(&self) -> u32;
+
+    /// Tells what it is to `port`; `Err` = it is left to the kernel, and why.
     fn parse(&self, port: &Port) -> Result<Frame, Counter>;
 
     /// Copies an IGMP message from its Ethernet header on and returns its length; what does not fit is cut off, which

@@ -6,11 +6,11 @@
 use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::helpers::generated::{
     bpf_skb_change_head, bpf_skb_change_tail, bpf_skb_load_bytes, bpf_skb_pull_data,
-    bpf_skb_store_bytes, bpf_skb_vlan_pop,
+    bpf_skb_store_bytes, bpf_skb_vlan_pop, bpf_skb_vlan_push,
 };
 use igmp_common::frame::{
-    self, ETHERNET_LEN, ETHERTYPE_IPV4, ETHERTYPE_SERVICE_VLAN, ETHERTYPE_VLAN, Multicast, Plain,
-    VLAN_ID_MASK, VLAN_TAG_LEN, group_mac,
+    self, ETHERNET_LEN, ETHERTYPE_IPV4, ETHERTYPE_SERVICE_VLAN, ETHERTYPE_VLAN, Link, Multicast,
+    Plain, VLAN_TAG_LEN, group_mac, vlan,
 };
 use igmp_common::maps::{MAX_FRAME, PORT_NO_LINK_HEADER, Port};
 use igmp_common::{Counter, Octets};
@@ -21,12 +21,23 @@ use crate::packet::{self, Packet, opaque};
 const LONGEST_HEADERS: u32 = (ETHERNET_LEN + VLAN_TAG_LEN + 60) as u32;
 /// Offset of the Ethernet source address.
 const SOURCE_AT: u32 = 6;
+/// Offset of a tag that is in the frame.
+const TAG_AT: usize = 12;
 
 /// The part of a frame that a router changes: the Ethernet header, and the IPv4 header up to its checksum. Some more,
 /// and aligned, so that LLVM moves it in whole words, which the verifier wants aligned on the stack.
 #[repr(C, align(8))]
 #[derive(Clone, Copy)]
-pub struct Head([u8; 32]);
+struct Head([u8; 32]);
+
+/// What a frame was before it was rewritten, but for what means nothing: padding.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Before {
+    head: Head,
+    /// As [`SkbFrame::whole_tag`] has it.
+    tag: usize,
+}
 
 /// The frame of a TC context.
 pub struct SkbFrame(*mut __sk_buff);
@@ -46,9 +57,9 @@ impl SkbFrame {
         frame
     }
 
-    /// The interface the frame came in on.
+    /// The device the frame came in on.
     #[inline(always)]
-    pub fn ifindex(&self) -> u32 {
+    pub fn device(&self) -> u32 {
         // SAFETY: the context pointer is the kernel's and valid while the program runs.
         unsafe { (*self.0).ifindex }
     }
@@ -62,40 +73,64 @@ impl SkbFrame {
     /// Whether it is several packets in one, which the kernel takes apart on the way out.
     #[inline(always)]
     pub fn is_segmented_later(&self) -> bool {
-        // SAFETY: as in `ifindex`.
+        // SAFETY: as in `device`.
         unsafe { (*self.0).gso_size != 0 }
     }
 
     #[inline(always)]
     fn bounds(&self) -> (usize, usize) {
-        // SAFETY: as in `ifindex`.
+        // SAFETY: as in `device`.
         unsafe { ((*self.0).data as usize, (*self.0).data_end as usize) }
     }
 
     /// A tag that the kernel or the device has taken out of the frame.
     #[inline(always)]
     fn has_tag_aside(&self) -> bool {
-        // SAFETY: as in `ifindex`.
+        // SAFETY: as in `device`.
         unsafe { (*self.0).vlan_present != 0 }
     }
 
-    /// Whether the tag that was taken out means that the frame belongs to a VLAN: any but a single priority tag.
+    /// The tag that the frame has, aside or not: its EtherType in the upper half, the rest in the lower one; 0 = none.
     #[inline(always)]
-    fn is_in_vlan(&self) -> bool {
-        // SAFETY: as in `ifindex`.
-        let (tag, tag_protocol, protocol) =
-            unsafe { ((*self.0).vlan_tci, (*self.0).vlan_proto, (*self.0).protocol) };
-        tag & u32::from(VLAN_ID_MASK) != 0
-            || tag_protocol != network_order(ETHERTYPE_VLAN)
-            || protocol == network_order(ETHERTYPE_VLAN)
-            || protocol == network_order(ETHERTYPE_SERVICE_VLAN)
+    fn whole_tag(&self) -> u32 {
+        // SAFETY: as in `device`.
+        let (tag_protocol, tag, protocol) =
+            unsafe { ((*self.0).vlan_proto, (*self.0).vlan_tci, (*self.0).protocol) };
+        if self.has_tag_aside() {
+            return u32::from(host_order(tag_protocol)) << 16 | tag;
+        }
+        // Asked first, because a packet without link header has something else there.
+        match host_order(protocol) {
+            ETHERTYPE_VLAN | ETHERTYPE_SERVICE_VLAN => {
+                let tag: Option<[u32; 1]> = self.read(TAG_AT);
+                tag.map_or(0, |[tag]| u32::from_be(tag))
+            }
+            _ => 0,
+        }
     }
 
-    /// Makes the frame what a router sends: with an Ethernet header, without padding, without priority tag, to the group's
-    /// address, TTL one lower. The source address is the output's business. Returns what was there before, for
-    /// [`Self::put_head`]; `None` = the frame could not be changed.
+    /// Gives the frame, which has no tag in it, this one aside instead of the one it has there; 0 = none. Aside costs next
+    /// to nothing: the kernel puts it in on the way out. False = it could not.
     #[inline(always)]
-    pub fn rewrite(&self, packet: &Multicast) -> Option<Head> {
+    fn set_tag(&self, tag: u32) -> bool {
+        // SAFETY: the context is the kernel's.
+        if self.has_tag_aside() && unsafe { bpf_skb_vlan_pop(self.0) } != 0 {
+            return false;
+        }
+        if tag == 0 {
+            return true;
+        }
+        let [protocol, control] = [(tag >> 16) as u16, tag as u16];
+        // SAFETY: the context is the kernel's.
+        unsafe { bpf_skb_vlan_push(self.0, protocol.to_be(), control) == 0 }
+    }
+
+    /// Makes the frame what a router sends: with an Ethernet header, without padding, without tag, to the group's address,
+    /// TTL one lower. Source address and tag are the output's business. Returns what was there before, for
+    /// [`Self::restore`]; `None` = the frame could not be changed.
+    #[inline(always)]
+    pub fn rewrite(&self, packet: &Multicast) -> Option<Before> {
+        let tag = self.whole_tag() as usize;
         if packet.padding > 0 {
             let len = (packet.ipv4_offset + packet.total_len) as u32;
             // SAFETY: the context is the kernel's.
@@ -103,9 +138,8 @@ impl SkbFrame {
                 return None;
             }
         }
-        let is_tagged = self.has_tag_aside() || packet.ipv4_offset > ETHERNET_LEN;
         // SAFETY: the context is the kernel's.
-        if is_tagged && unsafe { bpf_skb_vlan_pop(self.0) } != 0 {
+        if tag != 0 && unsafe { bpf_skb_vlan_pop(self.0) } != 0 {
             return None;
         }
         if packet.ipv4_offset == 0 {
@@ -114,8 +148,9 @@ impl SkbFrame {
                 return None;
             }
         }
-        let before = self.head()?;
-        let mut after = before;
+        let head = self.head()?;
+        let before = Before { head, tag };
+        let mut after = before.head;
         let head = &mut after.0;
         let [c0, c1] = igmp_common::checksum::after_ttl_decrement(packet.checksum).to_be_bytes();
         let [d0, d1, d2, d3, d4, d5] = group_mac(packet.group);
@@ -144,14 +179,21 @@ impl SkbFrame {
     /// Writes the changeable part of the frame; false = it cannot be written to. The sum over a packet that a device may
     /// have taken stays right: the header checksum makes up for the TTL, and the Ethernet header is not in it.
     #[inline(always)]
-    pub fn put_head(&self, head: &Head) -> bool {
+    fn put_head(&self, head: &Head) -> bool {
         self.store(0, &head.0)
     }
 
-    /// Writes the address of an output port as the Ethernet source.
+    /// Makes the frame what came in; false = it cannot be changed.
     #[inline(always)]
-    pub fn put_source_of(&self, port: &Port) -> bool {
-        self.store(SOURCE_AT, &port.mac)
+    pub fn restore(&self, before: &Before) -> bool {
+        self.set_tag(before.tag as u32) && self.put_head(&before.head)
+    }
+
+    /// Gives the rewritten frame the tag of an output port, and its address as the Ethernet source; false = it cannot be
+    /// changed.
+    #[inline(always)]
+    pub fn address_from(&self, port: &Port) -> bool {
+        self.set_tag(port.tag) && self.store(SOURCE_AT, &port.mac)
     }
 
     #[inline(always)]
@@ -177,18 +219,26 @@ impl Octets for SkbFrame {
 
 impl Packet for SkbFrame {
     #[inline(always)]
+    fn tag(&self) -> u32 {
+        let tag = self.whole_tag();
+        vlan((tag >> 16) as u16, tag as u16)
+    }
+
+    #[inline(always)]
     fn parse(&self, port: &Port) -> Result<frame::Frame, Counter> {
         if port.flags & PORT_NO_LINK_HEADER != 0 {
             // SAFETY: the context pointer is the kernel's and valid while the program runs.
-            if unsafe { (*self.0).protocol } != network_order(ETHERTYPE_IPV4) {
+            if host_order(unsafe { (*self.0).protocol }) != ETHERTYPE_IPV4 {
                 return Err(Counter::PassNotIpv4);
             }
             return frame::parse_without_link_header(self);
         }
-        if self.has_tag_aside() && self.is_in_vlan() {
-            return Err(Counter::PassVlan);
-        }
-        frame::parse(self, port.mac)
+        let link = if self.has_tag_aside() {
+            Link::read_behind(self.tag(), self)
+        } else {
+            Link::read(self)
+        };
+        link?.parse(self, port.mac, port.tag)
     }
 
     /// A message from a device without link header gets one of zero addresses.
@@ -218,6 +268,6 @@ impl Packet for SkbFrame {
 
 /// An EtherType as the context has it: a big-endian number in the low half of a word.
 #[inline(always)]
-const fn network_order(ethertype: u16) -> u32 {
-    ethertype.to_be() as u32
+const fn host_order(ethertype: u32) -> u16 {
+    u16::from_be(ethertype as u16)
 }

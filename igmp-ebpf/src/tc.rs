@@ -1,7 +1,8 @@
 //! Replication in TC: clones, for what an XDP redirect cannot reach or must not take from the kernel.
 //!
 //! `bpf_clone_redirect` copies the head of the frame it is called on anyway (it keeps the program's frame unshared), so
-//! the source address of each output is written into our frame before it is cloned, and costs no further copy.
+//! the source address of each output is written into our frame before it is cloned, and costs no further copy. Its tag
+//! goes beside the frame, not into it.
 //!
 //! The verifier follows every branch of every round of a loop, so a program sends to some outputs only and calls itself
 //! for the rest.
@@ -15,7 +16,7 @@ use igmp_common::maps::{FLOW_LOCAL, OUTPUTS_IN_BLOCK, OutputDrops, OutputsBlock,
 
 use crate::ingress::Route;
 use crate::maps::{NEXT_LEG, OUTPUT_DROPS, OUTPUTS, PORTS, TC_MORE};
-use crate::skb::{Head, SkbFrame};
+use crate::skb::{Before, SkbFrame};
 
 /// The frame goes on: to the next program of the device, then to the kernel.
 pub const NEXT: i32 = TC_ACT_UNSPEC;
@@ -29,13 +30,15 @@ const _: () = assert!(33 * OUTPUTS_IN_LEG >= igmp_common::maps::MAX_OUTPUTS);
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Leg {
-    /// What the frame's head was when it came in.
-    before: Head,
+    /// What the frame was when it came in.
+    before: Before,
     set: usize,
     /// The next block of the set.
     block: usize,
-    /// The output whose copy the frame is ready to be; 0 = none.
+    /// The output whose copy the frame is ready to be, and its device; 0 = none.
     ready: usize,
+    device: usize,
+    /// The port it came in on.
     ifindex: usize,
     total_len: usize,
     /// On arrival.
@@ -57,6 +60,7 @@ impl Leg {
             set: route.set as usize,
             block: 0,
             ready: 0,
+            device: 0,
             ifindex: ifindex as usize,
             total_len: route.packet.total_len,
             ttl: usize::from(route.packet.ttl),
@@ -124,14 +128,15 @@ impl Leg {
             count_drop(port.slot, |drops| &mut drops.ttl_threshold);
             return;
         }
-        match check_mtu(frame, output, self.total_len as u32) {
+        match check_mtu(frame, port.device, self.total_len as u32) {
             0 => {}
             1.. => return count_drop(port.slot, |drops| &mut drops.mtu_exceeded),
             _ => return count_drop(port.slot, |drops| &mut drops.not_sent),
         }
         self.send_clone(frame);
-        if frame.put_source_of(port) {
+        if frame.address_from(port) {
             self.ready = output as usize;
+            self.device = port.device as usize;
         } else {
             self.ready = 0;
             count_drop(port.slot, |drops| &mut drops.not_sent);
@@ -141,15 +146,14 @@ impl Leg {
     /// Sends the copy that the frame is ready for.
     #[inline(always)]
     fn send_clone(&self, frame: &SkbFrame) {
-        let output = self.ready as u32;
-        if output == 0 {
+        if self.ready == 0 {
             return;
         }
         // SAFETY: the context is the kernel's.
-        let result = unsafe { bpf_clone_redirect(frame.skb(), output, 0) };
+        let result = unsafe { bpf_clone_redirect(frame.skb(), self.device as u32, 0) };
         if result < 0 {
             // SAFETY: PORTS entries are replaced whole.
-            if let Some(port) = unsafe { PORTS.get(output) } {
+            if let Some(port) = unsafe { PORTS.get(self.ready as u32) } {
                 count_drop(port.slot, |drops| &mut drops.not_sent);
             }
         }
@@ -161,7 +165,7 @@ impl Leg {
         if self.flags & FLOW_LOCAL as usize != 0 {
             self.send_clone(frame);
             // Sockets of this host see what came in, or nothing.
-            let is_restored = frame.put_head(&self.before);
+            let is_restored = frame.restore(&self.before);
             return if is_restored { NEXT } else { TC_ACT_SHOT };
         }
         if self.ready == 0 {
@@ -169,7 +173,7 @@ impl Leg {
             return TC_ACT_SHOT;
         }
         // SAFETY: the helper has no preconditions. The last copy is the frame itself.
-        unsafe { bpf_redirect(self.ready as u32, 0) as i32 }
+        unsafe { bpf_redirect(self.device as u32, 0) as i32 }
     }
 }
 
@@ -180,9 +184,9 @@ fn outputs(set: u32, block: u32) -> Option<&'static OutputsBlock> {
     unsafe { OUTPUTS.get(OutputsKey { set, block }) }
 }
 
-/// Whether a packet fits through `output`: 0 = yes, above 0 = no, below 0 = there is no such device.
+/// Whether a packet fits through `device`: 0 = yes, above 0 = no, below 0 = there is no such device.
 #[inline(always)]
-fn check_mtu(frame: &SkbFrame, output: u32, total_len: u32) -> i64 {
+fn check_mtu(frame: &SkbFrame, device: u32, total_len: u32) -> i64 {
     // With a length the packet is checked; without, and then with the flag, each of its segments.
     let (mut len, flags) = if frame.is_segmented_later() {
         (0, BPF_MTU_CHK_SEGS)
@@ -190,7 +194,7 @@ fn check_mtu(frame: &SkbFrame, output: u32, total_len: u32) -> i64 {
         (total_len, 0)
     };
     // SAFETY: the context is the kernel's; `len` is a variable of ours.
-    unsafe { bpf_check_mtu(frame.skb().cast(), output, &raw mut len, 0, flags.into()) }
+    unsafe { bpf_check_mtu(frame.skb().cast(), device, &raw mut len, 0, flags.into()) }
 }
 
 #[inline(always)]

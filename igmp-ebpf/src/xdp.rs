@@ -2,16 +2,31 @@
 
 use aya_ebpf::helpers::{bpf_xdp_adjust_head, bpf_xdp_adjust_tail};
 use aya_ebpf::programs::XdpContext;
-use igmp_common::frame::{self, ETHERNET_LEN, Multicast, Plain, VLAN_TAG_LEN, group_mac};
-use igmp_common::maps::{MAX_FRAME, Port};
+use igmp_common::frame::{self, ETHERNET_LEN, Link, Multicast, Plain, VLAN_TAG_LEN, group_mac};
+use igmp_common::maps::{MAX_FRAME, Port, UNTAGGED};
 use igmp_common::{Counter, Octets};
 
 use crate::packet::{self, Packet, opaque};
 
-/// The frame of an XDP context.
-pub struct XdpFrame<'a>(pub &'a XdpContext);
+/// The frame of an XDP context, and its link, which says whose frame it is before it says what.
+pub struct XdpFrame<'a> {
+    octets: XdpOctets<'a>,
+    link: Result<Link, Counter>,
+}
 
-impl Octets for XdpFrame<'_> {
+struct XdpOctets<'a>(&'a XdpContext);
+
+impl<'a> XdpFrame<'a> {
+    /// The frame of `ctx`.
+    #[inline(always)]
+    pub fn new(ctx: &'a XdpContext) -> Self {
+        let octets = XdpOctets(ctx);
+        let link = Link::read(&octets);
+        Self { octets, link }
+    }
+}
+
+impl Octets for XdpOctets<'_> {
     #[inline(always)]
     fn len(&self) -> usize {
         opaque(self.0.data_end() - self.0.data())
@@ -23,10 +38,27 @@ impl Octets for XdpFrame<'_> {
     }
 }
 
+impl Octets for XdpFrame<'_> {
+    #[inline(always)]
+    fn len(&self) -> usize {
+        self.octets.len()
+    }
+
+    #[inline(always)]
+    fn read<T: Plain>(&self, offset: usize) -> Option<T> {
+        self.octets.read(offset)
+    }
+}
+
 impl Packet for XdpFrame<'_> {
     #[inline(always)]
+    fn tag(&self) -> u32 {
+        self.link.map_or(UNTAGGED, |link| link.tag)
+    }
+
+    #[inline(always)]
     fn parse(&self, port: &Port) -> Result<frame::Frame, Counter> {
-        frame::parse(self, port.mac)
+        self.link?.parse(self, port.mac, port.tag)
     }
 
     /// Word by word, the last word overlapping the one before. A plain loop, because `bpf_xdp_load_bytes` came only with
@@ -34,7 +66,8 @@ impl Packet for XdpFrame<'_> {
     #[inline(always)]
     fn copy_to(&self, _: &Port, to: &mut [u8; MAX_FRAME]) -> usize {
         const WORD: usize = size_of::<u64>();
-        let (data, data_end) = (self.0.data(), self.0.data_end());
+        let ctx = self.octets.0;
+        let (data, data_end) = (ctx.data(), ctx.data_end());
         let len = (data_end - data).clamp(WORD, MAX_FRAME);
         let to = to.as_mut_ptr();
         let copy_word = |at: usize| {
@@ -69,14 +102,14 @@ fn write<const N: usize>(ctx: &XdpContext, offset: usize, bytes: [u8; N]) -> boo
     true
 }
 
-/// The interface the frame came in on.
+/// The device the frame came in on.
 #[inline(always)]
 pub fn ingress_ifindex(ctx: &XdpContext) -> u32 {
     // SAFETY: the context pointer is the kernel's and valid while the program runs.
     unsafe { (*ctx.ctx).ingress_ifindex }
 }
 
-/// Makes the frame what a router sends: without padding, without priority tag, to the group's Ethernet address, TTL one
+/// Makes the frame what a router sends: without padding, without tag, to the group's Ethernet address, TTL one
 /// lower. The source address is the output port's business. False = the frame could not be changed.
 #[inline(always)]
 pub fn rewrite(ctx: &XdpContext, packet: &Multicast) -> bool {
@@ -87,7 +120,7 @@ pub fn rewrite(ctx: &XdpContext, packet: &Multicast) -> bool {
         }
     }
     if packet.ipv4_offset != ETHERNET_LEN {
-        let Some(source_mac) = XdpFrame(ctx).read::<[u8; 6]>(6) else {
+        let Some(source_mac) = XdpOctets(ctx).read::<[u8; 6]>(6) else {
             return false;
         };
         // SAFETY: the context is the kernel's; taking off one tag's length.

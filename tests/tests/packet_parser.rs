@@ -9,7 +9,8 @@
 use std::net::Ipv4Addr;
 
 use igmp_common::Counter;
-use igmp_common::frame::{self, Frame};
+use igmp_common::frame::{Frame, Link};
+use igmp_common::maps::UNTAGGED;
 use igmp_tests::fixtures::World;
 use igmp_tests::fixtures::datagram::{Datagram, PORT_MAC};
 
@@ -75,7 +76,9 @@ fn kernel_and_host_agree_on_every_frame() {
         let mut frame = seeds[random.below(seeds.len())].clone();
         mutate(&mut frame, &mut random);
         let kernel = world.run(&frame).unwrap().counter;
-        match frame::parse(&frame.as_slice(), PORT_MAC) {
+        let octets = frame.as_slice();
+        let parsed = Link::read(&octets).and_then(|link| link.parse(&octets, PORT_MAC, UNTAGGED));
+        match parsed {
             Ok(Frame::Igmp) => {
                 assert_eq!(kernel, Counter::IgmpToUserspace, "{number}: {frame:02x?}");
                 assert!(world.next_record().is_some());

@@ -27,8 +27,8 @@ pub enum Change {
     DeleteFlow(FlowId),
     /// Say whether any (S,G) flow exists.
     SourceSpecific(bool),
-    /// Say where packets from downstream go that have no flow, and on which path; `None` = nowhere.
-    SetWithoutFlow(Option<SetId>, Path),
+    /// Say where packets from downstream go that have no flow, on which path, and the MTU there; `None` = nowhere.
+    SetWithoutFlow(Option<SetId>, Path, u16),
     /// Say whether [`groups`](super::groups) restricts which packets without a flow go there.
     FilterWithoutFlow(bool),
     /// Zero the counts at this index, which no flow uses any more.

@@ -47,6 +47,8 @@ pub struct Flow {
     pub stats: u32,
     /// Who replicates it.
     pub path: Path,
+    /// Octets of the largest IPv4 packet that every output takes. Larger ones are replicated by the TC program.
+    pub mtu: u16,
 }
 
 /// Why a flow that should be there is not.
@@ -255,9 +257,9 @@ impl Fib {
     fn install(&mut self, id: FlowId, members: &Outputs) -> Result<(), Refusal> {
         let installed = self.flows.get(&id).copied();
         let outputs = self.by_origin(id.group, members);
-        let path = self.path(id.group, &outputs);
+        let (path, mtu) = self.handling(id.group, &outputs);
         if let Some(flow) = installed
-            && flow.path == path
+            && (flow.path, flow.mtu) == (path, mtu)
             && self.outputs(flow.from_upstream) == outputs.from_upstream
             && self.outputs(flow.from_downstream) == outputs.from_downstream
         {
@@ -282,6 +284,7 @@ impl Fib {
             from_downstream,
             stats,
             path,
+            mtu,
         };
         if installed.is_none() {
             self.count_source_specific(id, true);

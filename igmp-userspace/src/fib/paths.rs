@@ -1,6 +1,7 @@
-//! Which program replicates a flow: XDP where it can, TC where an output or this host itself asks for it.
+//! Which program replicates a flow: XDP where it can, TC where an output or this host itself asks for it; and packets
+//! that are too large for an output always TC, which knows how large each may be.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use super::upstream::ByOrigin;
@@ -23,6 +24,7 @@ pub enum Path {
 #[derive(Debug, Default)]
 pub(super) struct Paths {
     tc_outputs: BTreeSet<IfIndex>,
+    mtus: BTreeMap<IfIndex, usize>,
     local_groups: BTreeSet<Ipv4Addr>,
 }
 
@@ -31,21 +33,27 @@ impl Paths {
         self.local_groups.contains(&group)
     }
 
-    fn of(&self, group: Ipv4Addr, outputs: impl Iterator<Item = IfIndex>) -> Path {
+    fn of(&self, group: Ipv4Addr, outputs: impl Iterator<Item = IfIndex>) -> (Path, u16) {
+        let (path, mtu) = self.without_group(outputs);
         if self.is_local(group) {
-            Path::TcAndLocal
+            (Path::TcAndLocal, mtu)
         } else {
-            self.without_group(outputs)
+            (path, mtu)
         }
     }
 
-    /// The path of packets of any group.
-    pub(super) fn without_group(&self, mut outputs: impl Iterator<Item = IfIndex>) -> Path {
-        if outputs.any(|output| self.tc_outputs.contains(&output)) {
-            Path::Tc
-        } else {
-            Path::Xdp
+    /// The path of packets of any group, and the smallest MTU of their outputs. An unknown one is no limit, nor is one that
+    /// no IPv4 packet reaches.
+    pub(super) fn without_group(&self, outputs: impl Iterator<Item = IfIndex>) -> (Path, u16) {
+        let mut handling = (Path::Xdp, u16::MAX);
+        for output in outputs {
+            if self.tc_outputs.contains(&output) {
+                handling.0 = Path::Tc;
+            }
+            let mtu = self.mtus.get(&output).copied().unwrap_or(usize::MAX);
+            handling.1 = handling.1.min(u16::try_from(mtu).unwrap_or(u16::MAX));
         }
+        handling
     }
 }
 
@@ -57,12 +65,26 @@ impl Fib {
             return;
         }
         self.paths.tc_outputs = outputs;
+        self.follow_paths();
+    }
+
+    /// Sets the MTUs of outputs. Packets that are larger than a flow's smallest one go by TC; flows that are installed
+    /// change at once.
+    pub fn set_output_mtus(&mut self, mtus: BTreeMap<IfIndex, usize>) {
+        if self.paths.mtus == mtus {
+            return;
+        }
+        self.paths.mtus = mtus;
+        self.follow_paths();
+    }
+
+    fn follow_paths(&mut self) {
         let mut flows = std::mem::take(&mut self.flows);
         for (id, flow) in &mut flows {
             let outputs = [flow.from_upstream, flow.from_downstream].map(|set| self.outputs(set));
-            let path = (self.paths).of(id.group, outputs.into_iter().flatten().copied());
-            if flow.path != path {
-                flow.path = path;
+            let handling = (self.paths).of(id.group, outputs.into_iter().flatten().copied());
+            if (flow.path, flow.mtu) != handling {
+                (flow.path, flow.mtu) = handling;
                 self.changes.push_back(Change::PutFlow(*id, *flow));
             }
         }
@@ -81,7 +103,7 @@ impl Fib {
             .collect()
     }
 
-    pub(super) fn path(&self, group: Ipv4Addr, outputs: &ByOrigin) -> Path {
+    pub(super) fn handling(&self, group: Ipv4Addr, outputs: &ByOrigin) -> (Path, u16) {
         let outputs = outputs.from_upstream.iter().chain(&outputs.from_downstream);
         self.paths.of(group, outputs.copied())
     }

@@ -66,6 +66,13 @@ pub fn with_upstream(outputs: &Outputs, upstream: IfIndex) -> Outputs {
     outputs
 }
 
+/// Outputs of packets from the upstream: the members, never the upstream itself.
+#[must_use]
+pub fn without(outputs: &Outputs, upstream: IfIndex) -> Outputs {
+    let others = outputs.iter().filter(|output| **output != upstream);
+    others.copied().collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

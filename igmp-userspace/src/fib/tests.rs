@@ -17,6 +17,7 @@ pub(super) struct Kernel {
     source_specific: bool,
     without_flow: Option<SetId>,
     path_without_flow: Path,
+    mtu_without_flow: u16,
     pub(super) writes: usize,
 }
 
@@ -48,10 +49,11 @@ impl Kernel {
                 }
                 Change::DeleteFlow(id) => assert!(self.flows.remove(&id).is_some()),
                 Change::SourceSpecific(on) => self.source_specific = on,
-                Change::SetWithoutFlow(set, path) => {
+                Change::SetWithoutFlow(set, path, mtu) => {
                     assert!(set.is_none_or(|set| !self.sets[&set].is_empty()));
                     self.without_flow = set;
                     self.path_without_flow = path;
+                    self.mtu_without_flow = mtu;
                 }
                 // Its prefixes are another table's.
                 Change::FilterWithoutFlow(_) => {}
@@ -77,6 +79,12 @@ impl Kernel {
         };
         let outputs = set.map(|set| self.sets[&set].clone()).unwrap_or_default();
         outputs.into_iter().map(|output| output.0).collect()
+    }
+
+    /// The size above which it goes there by TC.
+    pub(super) fn mtu(&self, source: Ipv4Addr, group: Ipv4Addr) -> u16 {
+        let flow = self.flow(source, group);
+        flow.map_or(self.mtu_without_flow, |flow| flow.mtu)
     }
 
     /// On which path it goes there.

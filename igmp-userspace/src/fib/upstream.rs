@@ -29,11 +29,24 @@ pub(super) struct ByOrigin {
 }
 
 /// What the kernel does with packets from downstream that have no flow.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct WithoutFlow {
     set: Option<SetId>,
     path: Path,
+    mtu: u16,
     is_filtered: bool,
+}
+
+impl Default for WithoutFlow {
+    /// They go nowhere.
+    fn default() -> Self {
+        Self {
+            set: None,
+            path: Path::Xdp,
+            mtu: u16::MAX,
+            is_filtered: false,
+        }
+    }
 }
 
 impl Fib {
@@ -53,11 +66,11 @@ impl Fib {
         self.upstream.as_ref()
     }
 
-    /// Where packets of a flow with these members go.
+    /// Where packets of a flow with these members go. From the upstream never back to it: the kernel program relies on it.
     pub(super) fn by_origin(&self, group: Ipv4Addr, members: &Outputs) -> ByOrigin {
         match &self.upstream {
             Some(upstream) if upstream.filter.serves(group) => ByOrigin {
-                from_upstream: members.clone(),
+                from_upstream: routes::without(members, upstream.interface),
                 from_downstream: routes::with_upstream(members, upstream.interface),
             },
             Some(_) => ByOrigin {
@@ -86,12 +99,12 @@ impl Fib {
         if is_filtered {
             self.filter_without_flow(true);
         }
-        let path = self.paths.without_group(outputs.iter().copied());
+        let handling = self.paths.without_group(outputs.iter().copied());
         let is_same = self.outputs(self.without_flow.set) == outputs;
-        let result = if is_same && self.without_flow.path == path {
+        let result = if is_same && (self.without_flow.path, self.without_flow.mtu) == handling {
             Ok(())
         } else {
-            self.replace_without_flow(&outputs, path)
+            self.replace_without_flow(&outputs, handling)
         };
         if !is_filtered {
             self.filter_without_flow(false);
@@ -99,17 +112,23 @@ impl Fib {
         result
     }
 
-    fn replace_without_flow(&mut self, outputs: &Outputs, path: Path) -> Result<(), Refusal> {
+    fn replace_without_flow(
+        &mut self,
+        outputs: &Outputs,
+        (path, mtu): (Path, u16),
+    ) -> Result<(), Refusal> {
         let (set, result) = match self.acquire(outputs) {
             Ok(set) => (set, Ok(())),
             Err(refusal) => (None, Err(refusal)),
         };
-        let old = std::mem::replace(&mut self.without_flow.set, set);
-        let old_path = std::mem::replace(&mut self.without_flow.path, path);
-        if (old, old_path) != (set, path) {
-            self.changes.push_back(Change::SetWithoutFlow(set, path));
+        let without_flow = &mut self.without_flow;
+        let old = (without_flow.set, without_flow.path, without_flow.mtu);
+        (without_flow.set, without_flow.path, without_flow.mtu) = (set, path, mtu);
+        if old != (set, path, mtu) {
+            let change = Change::SetWithoutFlow(set, path, mtu);
+            self.changes.push_back(change);
         }
-        self.release(old);
+        self.release(old.0);
         result
     }
 

@@ -2,7 +2,7 @@
 
 use std::mem::size_of;
 
-use igmp_common::frame::{ETHERNET_LEN, ETHERTYPE_SERVICE_VLAN, ETHERTYPE_VLAN, VLAN_TAG_LEN};
+use igmp_common::frame::{ETHERNET_LEN, VLAN_TAG_LEN};
 use igmp_common::maps::RecordHeader;
 
 use crate::proto::IfIndex;
@@ -24,8 +24,7 @@ pub fn parse(record: &[u8]) -> Option<Event> {
     let frame_len = u32::from_ne_bytes(header[12..16].try_into().ok()?) as usize;
     let frame = frame.get(..frame_len)?;
     // The program sends IPv4 only, at most behind one tag.
-    let ethertype = u16::from_be_bytes(frame.get(12..14)?.try_into().ok()?);
-    let is_tagged = matches!(ethertype, ETHERTYPE_VLAN | ETHERTYPE_SERVICE_VLAN);
+    let is_tagged = matches!(frame.get(12..14)?, [0x81, 0x00] | [0x88, 0xa8]);
     let ipv4_offset = ETHERNET_LEN + if is_tagged { VLAN_TAG_LEN } else { 0 };
     Some(Event {
         interface: IfIndex(ifindex),
@@ -51,9 +50,14 @@ mod tests {
         let group = [239, 1, 1, 1].into();
         let packet = wire::ipv4::emit(source, group, &wire::Repr::ReportV2 { group });
         let untagged = [&[0; 12][..], &[0x08, 0x00], &packet].concat();
-        let tagged = [&[0; 12][..], &[0x81, 0x00, 0xe0, 0x00, 0x08, 0x00], &packet].concat();
-        let service = [&[0; 12][..], &[0x88, 0xa8, 0x00, 0x64, 0x08, 0x00], &packet].concat();
-        for frame in [untagged, tagged, service] {
+        let tagged = |ethertype: [u8; 2], tag: [u8; 2]| {
+            [&[0; 12][..], &ethertype, &tag, &[0x08, 0x00], &packet].concat()
+        };
+        // With priority only, in a VLAN (802.1Q), in a service VLAN (802.1ad).
+        let priority = tagged([0x81, 0x00], [0xe0, 0x00]);
+        let vlan = tagged([0x81, 0x00], [0x00, 0x64]);
+        let service_vlan = tagged([0x88, 0xa8], [0x6f, 0xfe]);
+        for frame in [untagged, priority, vlan, service_vlan] {
             let event = parse(&record(&frame)).unwrap();
             assert_eq!(event.interface, IfIndex(7));
             assert_eq!(

@@ -16,7 +16,7 @@ use igmp_common::police::Rate;
 use ipnet::Ipv4Net;
 use tracing::warn;
 
-use super::datapath::{Attachment, BorrowedEgress, Datapath, Hook};
+use super::datapath::{Attachment, Datapath, Egress, Hook, Output};
 use super::links::Snapshot;
 use super::netdev::Devices;
 use super::packet_socket::PacketSocket;
@@ -214,10 +214,14 @@ impl Ports {
             .find(|port| port.index() == Some(index))
     }
 
-    /// The egress program of a device.
+    /// How copies leave through a port in XDP.
     #[must_use]
-    pub fn egress(&self, index: IfIndex) -> Option<BorrowedEgress<'_>> {
-        self.by_index(index)?.device.as_ref()?.egress.as_ref()?.fd()
+    pub fn egress(&self, index: IfIndex) -> Option<Output<'_>> {
+        let device = self.by_index(index)?.device.as_ref()?;
+        Some(Output {
+            device: IfIndex(device.choice.seat.device),
+            program: device.egress.as_ref().and_then(Egress::fd)?,
+        })
     }
 
     /// Brings the ports in line with the devices there are.
@@ -282,6 +286,14 @@ impl Ports {
     pub fn tc_outputs(&self) -> BTreeSet<IfIndex> {
         let ports = self.iter().filter(|port| port.no_redirect.is_some());
         ports.filter_map(ConfiguredPort::index).collect()
+    }
+
+    /// The MTUs of the devices.
+    #[must_use]
+    pub fn output_mtus(&self) -> BTreeMap<IfIndex, usize> {
+        let devices = self.iter().filter_map(|port| port.device.as_ref());
+        let mtus = devices.map(|device| (device.link.index, device.link.mtu));
+        mtus.collect()
     }
 
     /// The upstream interface.

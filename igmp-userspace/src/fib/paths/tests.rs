@@ -112,3 +112,67 @@ fn sources_that_no_member_lists_reach_this_host_too() {
     assert_eq!(kernel.path(S, G), Path::TcAndLocal);
     assert_eq!(kernel.path(T, G), Path::TcAndLocal);
 }
+
+fn mtus(of: &[(u32, usize)]) -> BTreeMap<IfIndex, usize> {
+    of.iter()
+        .map(|(index, mtu)| (IfIndex(*index), *mtu))
+        .collect()
+}
+
+#[test]
+fn a_flow_has_the_smallest_mtu_of_its_outputs_either_way() {
+    let (mut fib, mut kernel) = stocked(16);
+    fib.set_upstream(Some(upstream(9))).unwrap();
+    fib.set_output_mtus(mtus(&[(2, 1500), (3, 1000), (4, 9000), (9, 1400)]));
+    fib.update_group(G, &exclude(&[2, 3, 4], &[])).unwrap();
+    fib.update_group(H, &exclude(&[4], &[])).unwrap();
+    kernel.apply(&mut fib);
+    assert_eq!(kernel.mtu(S, G), 1000);
+    assert_eq!(kernel.mtu(S, H), 1400, "from downstream it goes upstream");
+    // The output leaves, and with it the limit.
+    fib.update_group(G, &exclude(&[4], &[])).unwrap();
+    fib.set_upstream(None).unwrap();
+    fib.update_group(G, &exclude(&[4], &[])).unwrap();
+    kernel.apply(&mut fib);
+    assert_eq!(kernel.mtu(S, G), 9000);
+    assert_eq!(kernel.path(S, G), Path::Xdp);
+}
+
+#[test]
+fn installed_flows_change_their_mtu_by_one_write_each() {
+    let (mut fib, mut kernel) = stocked(16);
+    fib.update_group(G, &exclude(&[2, 3], &[])).unwrap();
+    fib.update_group(H, &exclude(&[2], &[])).unwrap();
+    kernel.apply(&mut fib);
+    for mtu in [1000, 999, 1500] {
+        let before = kernel.writes;
+        fib.set_output_mtus(mtus(&[(3, mtu)]));
+        kernel.apply(&mut fib);
+        assert_eq!(kernel.writes - before, 1);
+        assert_eq!(usize::from(kernel.mtu(S, G)), mtu);
+        assert_eq!(kernel.mtu(S, H), u16::MAX);
+    }
+    fib.set_output_mtus(mtus(&[(3, 1500)]));
+    assert_eq!(fib.poll_change(), None, "nothing new");
+}
+
+#[test]
+fn an_mtu_that_is_unknown_or_above_every_ipv4_packet_is_no_limit() {
+    let (mut fib, mut kernel) = stocked(16);
+    fib.set_output_mtus(mtus(&[(2, 65_536), (3, usize::MAX), (5, 65_535)]));
+    fib.update_group(G, &exclude(&[2, 3, 4, 5], &[])).unwrap();
+    kernel.apply(&mut fib);
+    assert_eq!(kernel.mtu(S, G), u16::MAX);
+}
+
+#[test]
+fn packets_without_a_flow_have_the_mtu_of_the_upstream() {
+    let (mut fib, mut kernel) = stocked(16);
+    fib.set_upstream(Some(upstream(9))).unwrap();
+    kernel.apply(&mut fib);
+    assert_eq!(kernel.mtu(S, H), u16::MAX);
+    fib.set_output_mtus(mtus(&[(9, 1400)]));
+    kernel.apply(&mut fib);
+    assert_eq!(kernel.mtu(S, H), 1400);
+    assert_eq!(kernel.forward(S, H, false), [9]);
+}

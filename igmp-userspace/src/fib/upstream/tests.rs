@@ -166,3 +166,17 @@ fn packets_without_a_flow_and_flows_share_a_set() {
     let (_, flow) = fib.flows().find(|(id, _)| *id == blocked).unwrap();
     assert_eq!(flow.from_downstream, fib.without_flow.set);
 }
+
+#[test]
+fn what_comes_from_the_upstream_never_goes_back_there() {
+    let (mut fib, mut kernel) = stocked(8);
+    fib.set_upstream(Some(upstream(2))).unwrap();
+    // A downstream interface that has just become the upstream may have members for an instant.
+    fib.update_group(G, &exclude(&[2, 3], &[])).unwrap();
+    kernel.apply(&mut fib);
+    assert_eq!(kernel.forward(S, G, true), [3]);
+    assert_eq!(kernel.forward(S, G, false), [2, 3]);
+    fib.update_group(G, &exclude(&[2], &[])).unwrap();
+    kernel.apply(&mut fib);
+    assert_eq!(kernel.forward(S, G, true), [0_u32; 0]);
+}

@@ -24,6 +24,7 @@ impl Daemon {
         self.snapshot.flapped.clear();
         self.handle_port_events(events);
         self.fib.set_tc_outputs(self.ports.tc_outputs());
+        self.fib.set_output_mtus(self.ports.output_mtus());
         self.follow_upstream();
         self.open_ports();
         self.follow_pins();
@@ -53,9 +54,9 @@ impl Daemon {
                     self.proxy.handle_link_gone(interface);
                 }
                 PortEvent::EgressChanged(interface) => {
-                    let egress = self.ports.egress(interface);
+                    let output = self.ports.egress(interface);
                     for set in self.fib.sets().with_output(interface) {
-                        self.datapath.put_output(set, interface, egress);
+                        self.datapath.put_output(set, interface, output);
                     }
                 }
             }

@@ -32,7 +32,7 @@ impl Egress {
             .btf(None)
             .override_global("SOURCE_MAC", &source, true)
             .override_global("TTL_THRESHOLD", &ttl_threshold, true)
-            .override_global("TAG", &tag, false)
+            .override_global("TAG", &tag, true)
             .load(EGRESS_OBJECT)
             .context("loading the egress object")?;
         let program: &mut Xdp = ebpf

@@ -26,13 +26,13 @@ use aya::maps::lpm_trie::Key;
 use aya::maps::{
     Array, HashMap, IterableMap, LpmTrie, MapData, MapError, PerCpuArray, PerCpuValues, RingBuf,
 };
-use aya::programs::{SchedClassifier, Xdp};
+use aya::programs::{ProgramFd, SchedClassifier, Xdp};
 use aya::util::nr_cpus;
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
 use igmp_common::Counter;
 use igmp_common::maps::{
-    Control, FLOW_LOCAL, FLOW_TC, FlowEntry, FlowKey, FlowStats, NO_SET, OutputDrops, Port,
-    SourceKey, VlanKey,
+    Control, FLOW_LOCAL, FLOW_MTU_SHIFT, FLOW_TC, FlowEntry, FlowKey, FlowStats, NO_SET,
+    OutputDrops, Port, SourceKey, VlanKey,
 };
 use ipnet::Ipv4Net;
 use tracing::warn;
@@ -360,8 +360,8 @@ impl Datapath {
         self.sets.extend(sets);
     }
 
-    /// Carries out one change. `egress` gives each output port's program. An output whose device has just gone is left
-    /// out: its removal is on its way.
+    /// Carries out one change. `outputs` says how copies leave through each output port. One whose device has just gone is
+    /// left out: its removal is on its way.
     ///
     /// # Errors
     ///
@@ -369,14 +369,17 @@ impl Datapath {
     pub fn apply<'a>(
         &mut self,
         change: &Change,
-        egress: &dyn Fn(IfIndex) -> Option<BorrowedEgress<'a>>,
+        outputs: &dyn Fn(IfIndex) -> Option<Output<'a>>,
     ) -> Result<(), MapError> {
         match change {
-            Change::FillSet { set, outputs } => {
-                for output in outputs {
-                    self.put_output(*set, *output, egress(*output));
+            Change::FillSet {
+                set,
+                outputs: ports,
+            } => {
+                for port in ports {
+                    self.put_output(*set, *port, outputs(*port));
                 }
-                self.output_lists.fill(*set, outputs)
+                self.output_lists.fill(*set, ports)
             }
             Change::ClearSet { set, outputs } => {
                 self.output_lists.clear(*set, outputs);
@@ -397,9 +400,9 @@ impl Datapath {
                 self.control.source_specific_flows = u32::from(*on);
                 self.write_control()
             }
-            Change::SetWithoutFlow(set, path) => {
+            Change::SetWithoutFlow(set, path, mtu) => {
                 self.control.set_without_flow = set_index(*set);
-                self.control.flags_without_flow = path_flags(*path);
+                self.control.flags_without_flow = flow_flags(*path, *mtu);
                 self.write_control()
             }
             Change::FilterWithoutFlow(on) => {
@@ -418,15 +421,15 @@ impl Datapath {
     }
 
     /// Puts one output into a set, or replaces its egress program.
-    pub fn put_output(&mut self, set: SetId, output: IfIndex, egress: Option<BorrowedEgress<'_>>) {
+    pub fn put_output(&mut self, set: SetId, port: IfIndex, output: Option<Output<'_>>) {
         let Some(set) = self.sets.get_mut(&set) else {
             return;
         };
-        let Some(egress) = egress else {
+        let Some(Output { device, program }) = output else {
             return;
         };
-        if let Err(error) = set.insert(output.0, output.0, Some(egress), 0) {
-            warn!(ifindex = output.0, error = %chain(&error), "output not added to a replication set");
+        if let Err(error) = set.insert(port.0, device.0, Some(program), 0) {
+            warn!(port = port.0, error = %chain(&error), "output not added to a replication set");
         }
     }
 
@@ -480,8 +483,14 @@ impl Datapath {
     }
 }
 
-/// An egress program as a devmap entry takes it.
-pub type BorrowedEgress<'a> = &'a aya::programs::ProgramFd;
+/// How copies leave through a port in XDP.
+#[derive(Clone, Copy)]
+pub struct Output<'a> {
+    /// The device they leave through.
+    pub device: IfIndex,
+    /// The egress program that they pass.
+    pub program: &'a ProgramFd,
+}
 
 fn ingress(ebpf: &mut Ebpf) -> Result<&mut Xdp> {
     ebpf.program_mut("igmp_ingress")
@@ -520,16 +529,17 @@ fn flow_entry(flow: Flow) -> FlowEntry {
         set_from_upstream: set_index(flow.from_upstream),
         set_from_downstream: set_index(flow.from_downstream),
         stats: flow.stats,
-        flags: path_flags(flow.path),
+        flags: flow_flags(flow.path, flow.mtu),
     }
 }
 
-fn path_flags(path: Path) -> u32 {
-    match path {
+fn flow_flags(path: Path, mtu: u16) -> u32 {
+    let path = match path {
         Path::Xdp => 0,
         Path::Tc => FLOW_TC,
         Path::TcAndLocal => FLOW_TC | FLOW_LOCAL,
-    }
+    };
+    path | u32::from(mtu) << FLOW_MTU_SHIFT
 }
 
 fn set_index(set: Option<SetId>) -> u32 {
