@@ -102,8 +102,11 @@ impl SkbFrame {
         // Asked first, because a packet without link header has something else there.
         match host_order(protocol) {
             ETHERTYPE_VLAN | ETHERTYPE_SERVICE_VLAN => {
-                let tag: Option<[u32; 1]> = self.read(TAG_AT);
-                tag.map_or(0, |[tag]| u32::from_be(tag))
+                // What it does not name the type of is no tag.
+                let tag: Option<[u16; 3]> = self.read(TAG_AT);
+                tag.map_or(0, |[ethertype, control, _]| {
+                    u32::from(u16::from_be(ethertype)) << 16 | u32::from(u16::from_be(control))
+                })
             }
             _ => 0,
         }

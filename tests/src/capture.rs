@@ -18,6 +18,8 @@ use crate::wait::{assert_never, wait_until};
 
 /// Room for about 30,000 small frames while the reader waits for the processor.
 const RECEIVE_BUFFER_BYTES: i32 = 32 << 20;
+/// Length of the Ethernet addresses, which a tag comes behind.
+const ADDRESSES: usize = 12;
 /// How soon a reader notices that it shall stop.
 const READ_TIMEOUT: libc::timeval = libc::timeval {
     tv_sec: 0,
@@ -44,6 +46,8 @@ impl Tap {
         };
         set(libc::SO_RCVBUFFORCE, &RECEIVE_BUFFER_BYTES);
         set(libc::SO_TIMESTAMPNS, &1);
+        sys::set_option(&socket, libc::SOL_PACKET, libc::PACKET_AUXDATA, &1)
+            .expect("a socket option");
         sys::set_option(&socket, libc::SOL_SOCKET, libc::SO_RCVTIMEO, &READ_TIMEOUT)
             .expect("a socket option");
         Self {
@@ -61,11 +65,12 @@ impl Tap {
                 } else {
                     Direction::In
                 };
-                Some(Frame::new(
-                    message.at,
-                    direction,
-                    &self.buffer[..message.length],
-                ))
+                let frame = &self.buffer[..message.length];
+                let bytes = match (message.tag, frame.split_at_checked(ADDRESSES)) {
+                    (Some(tag), Some((addresses, rest))) => &[addresses, &tag, rest].concat(),
+                    _ => frame,
+                };
+                Some(Frame::new(message.at, direction, bytes))
             }
             Err(error)
                 if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NetworkDown) =>

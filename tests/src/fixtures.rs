@@ -33,6 +33,7 @@ use igmp_userspace::io::datapath::{Attachment, Datapath, Egress, Hook, Loaded, O
 use igmp_userspace::proto::{FilterMode, GroupFilter, IfIndex};
 
 use crate::capture::Capture;
+use crate::host::FrameSender;
 use crate::netns::Namespace;
 use datagram::PORT_MAC;
 
@@ -79,6 +80,12 @@ impl Cable {
     /// Captures at the far end.
     pub fn capture(&self) -> Capture {
         Capture::start(&self.namespace, Self::FAR)
+    }
+
+    /// Sends frames in at the far end.
+    #[must_use]
+    pub fn sender(&self) -> FrameSender {
+        FrameSender::on(&self.namespace, Self::FAR)
     }
 
     /// Runs `test` with the world of [`World::new`] whose port has the TC program only, and whose output is the near end.

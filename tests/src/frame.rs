@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::Ipv4Addr;
 use std::time::SystemTime;
 
-use etherparse::{Ethernet2Slice, Ipv4Slice, UdpSlice};
+use etherparse::{EtherType, Ethernet2Slice, Ipv4Slice, SingleVlanSlice, UdpSlice};
 
 use crate::igmp::{self, Igmp, checksum};
 
@@ -29,9 +29,9 @@ pub struct Frame {
     pub at: SystemTime,
     /// Which way it went.
     pub direction: Direction,
-    /// All of it, from the Ethernet header on.
+    /// All of it, from the Ethernet header on, as on the wire: with its tag.
     pub bytes: Vec<u8>,
-    /// What it is, when it is IPv4 with a sound header.
+    /// What it is, when it is IPv4 with a sound header, at most behind one tag.
     pub packet: Option<Packet>,
 }
 
@@ -148,7 +148,15 @@ impl fmt::Debug for Frame {
 
 fn decode(bytes: &[u8]) -> Option<Packet> {
     let ethernet = Ethernet2Slice::from_slice_without_fcs(bytes).ok()?;
-    let ipv4 = Ipv4Slice::from_slice(ethernet.payload_slice()).ok()?;
+    let payload = match ethernet.ether_type() {
+        EtherType::VLAN_TAGGED_FRAME | EtherType::PROVIDER_BRIDGING => {
+            SingleVlanSlice::from_slice(ethernet.payload_slice())
+                .ok()?
+                .payload_slice()
+        }
+        _ => ethernet.payload_slice(),
+    };
+    let ipv4 = Ipv4Slice::from_slice(payload).ok()?;
     let header = ipv4.header();
     let data = ipv4.payload().payload;
     let payload = match header.protocol().0 {

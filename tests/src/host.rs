@@ -104,11 +104,7 @@ impl Host {
 
     /// A socket that sends frames as they are given.
     pub fn frame_sender(&self) -> FrameSender {
-        FrameSender(
-            self.namespace
-                .enter(|| sys::packet_socket(DEVICE, false))
-                .expect("a packet socket"),
-        )
+        FrameSender::on(&self.namespace, DEVICE)
     }
 
     /// An IGMP packet as this host would send it.
@@ -143,6 +139,15 @@ impl Host {
 pub struct FrameSender(OwnedFd);
 
 impl FrameSender {
+    /// Out of a device of a namespace.
+    ///
+    /// # Panics
+    /// When there is no such device.
+    pub fn on(namespace: &Namespace, device: &str) -> Self {
+        let socket = namespace.enter(|| sys::packet_socket(device, false));
+        Self(socket.expect("a packet socket"))
+    }
+
     /// Sends one frame.
     #[track_caller]
     pub fn send(&self, frame: &[u8]) {

@@ -197,6 +197,8 @@ pub struct Message {
     pub length: usize,
     /// When the kernel took it in; needs the option `SO_TIMESTAMPNS`.
     pub at: SystemTime,
+    /// The tag that the kernel has taken out of a frame, as it was there; needs the option `PACKET_AUXDATA`.
+    pub tag: Option<[u8; 4]>,
     sender: libc::sockaddr_storage,
 }
 
@@ -241,26 +243,44 @@ pub fn receive(socket: &impl AsFd, buffer: &mut [u8], flags: c_int) -> io::Resul
     Ok(Message {
         length,
         at: time_stamp(&header).unwrap_or_else(SystemTime::now),
+        tag: tag(&header),
         // SAFETY: zero is valid for sockaddr_storage, and the kernel wrote over a part of it.
         sender: unsafe { sender.assume_init() },
     })
 }
 
 fn time_stamp(header: &libc::msghdr) -> Option<SystemTime> {
+    // SAFETY: the data of this type is a timespec.
+    let time: libc::timespec = unsafe { control(header, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS)? };
+    let seconds = Duration::from_secs(time.tv_sec.cast_unsigned());
+    Some(UNIX_EPOCH + seconds + Duration::from_nanos(time.tv_nsec.cast_unsigned()))
+}
+
+fn tag(header: &libc::msghdr) -> Option<[u8; 4]> {
+    // SAFETY: the data of this type is a tpacket_auxdata.
+    let aside: libc::tpacket_auxdata =
+        unsafe { control(header, libc::SOL_PACKET, libc::PACKET_AUXDATA)? };
+    if aside.tp_status & libc::TP_STATUS_VLAN_VALID == 0 {
+        return None;
+    }
+    let [[a, b], [c, d]] = [aside.tp_vlan_tpid, aside.tp_vlan_tci].map(u16::to_be_bytes);
+    Some([a, b, c, d])
+}
+
+/// The control message of this type.
+///
+/// # Safety
+///
+/// `header` was filled by recvmsg, and the data of this type is a `T`.
+unsafe fn control<T>(header: &libc::msghdr, level: c_int, kind: c_int) -> Option<T> {
     // SAFETY: `header` was filled by recvmsg, so its control messages are well formed.
     let mut control = unsafe { libc::CMSG_FIRSTHDR(header) };
     while !control.is_null() {
         // SAFETY: CMSG_FIRSTHDR and CMSG_NXTHDR return null or a whole header within the buffer.
         let message = unsafe { &*control };
-        if message.cmsg_level == libc::SOL_SOCKET && message.cmsg_type == libc::SO_TIMESTAMPNS {
-            // SAFETY: the data of this type is a timespec; it need not be aligned.
-            let time = unsafe {
-                libc::CMSG_DATA(control)
-                    .cast::<libc::timespec>()
-                    .read_unaligned()
-            };
-            let seconds = Duration::from_secs(time.tv_sec.cast_unsigned());
-            return Some(UNIX_EPOCH + seconds + Duration::from_nanos(time.tv_nsec.cast_unsigned()));
+        if (message.cmsg_level, message.cmsg_type) == (level, kind) {
+            // SAFETY: the caller says what the data is; it need not be aligned.
+            return Some(unsafe { libc::CMSG_DATA(control).cast::<T>().read_unaligned() });
         }
         // SAFETY: as above.
         control = unsafe { libc::CMSG_NXTHDR(header, control) };

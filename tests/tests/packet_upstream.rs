@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use igmp_common::Counter;
 use igmp_tests::fixtures::datagram::Datagram;
 use igmp_tests::fixtures::{Outcome, Verdict, World};
-use igmp_userspace::proto::{FilterMode, GroupFilter};
+use igmp_userspace::proto::{FilterMode, GroupFilter, IfIndex};
 
 const G: Ipv4Addr = Ipv4Addr::new(239, 1, 1, 1);
 const H: Ipv4Addr = Ipv4Addr::new(239, 2, 1, 1);
@@ -149,7 +149,7 @@ fn a_flow_of_a_group_the_upstream_refuses_stays_downstream() {
     let mut world = World::new().unwrap();
     world.send_upstream(blacklist("239.2.0.0/16"), &[]).unwrap();
     for group in [G, H] {
-        world.join(group, FilterMode::Exclude, &[]).unwrap();
+        world.join_from(group, &[IfIndex(1 << 28)]).unwrap();
         assert_sent(&mut world, &Datagram::to(group), Counter::Forwarded);
     }
     world.set_upstream(true).unwrap();
