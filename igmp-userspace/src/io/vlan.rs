@@ -67,17 +67,13 @@ pub fn describe(tag: u32) -> String {
     }
 }
 
-/// Has `snapshot` show the VLANs of `rules` like devices, each as able as the device that it is on. Where there is a
-/// device of that name, it is that.
+/// Has `snapshot` show the VLANs of `rules` like devices, each as able as the device that it is on, unless there is a
+/// device for the VLAN, of this name or another.
 pub fn add_to(snapshot: &mut Snapshot, rules: &[InterfaceConfig]) {
     for rule in rules.iter().filter(|rule| rule.is_used()) {
-        if let Some(vlan) = &rule.vlan
+        if let Some((device, vlan)) = wanted(rule, snapshot)
             && !snapshot.links.contains_key(&rule.name)
-            && let Some(device) = snapshot.links.get(&vlan.device)
-            && let vlan = (Vlan {
-                device: device.index,
-                tag: vlan.tag,
-            })
+            && device_of(vlan, snapshot).is_none()
             && let Some(index) = index(vlan)
         {
             let link = Link {
@@ -87,7 +83,7 @@ pub fn add_to(snapshot: &mut Snapshot, rules: &[InterfaceConfig]) {
                 addresses: Vec::new(),
                 ..device.clone()
             };
-            if snapshot.flapped.contains(&device.index) {
+            if snapshot.flapped.contains(&vlan.device) {
                 snapshot.flapped.insert(index);
             }
             snapshot.links.insert(rule.name.clone(), link);
@@ -97,18 +93,40 @@ pub fn add_to(snapshot: &mut Snapshot, rules: &[InterfaceConfig]) {
 
 /// Why there is no link for an interface.
 pub fn absence(config: &InterfaceConfig, snapshot: &Snapshot) -> String {
-    let device = config
-        .vlan
-        .as_ref()
-        .and_then(|vlan| snapshot.links.get(&vlan.device));
-    match device {
-        Some(device) => format!(
-            "the index of {}, {}, is above {LARGEST_DEVICE}, the largest for VLANs without a device; make one: `ip link add \
-             link {0} name {} type vlan id ...`",
-            device.name, device.index.0, config.name
+    let Some((device, vlan)) = wanted(config, snapshot) else {
+        return "no such device".into();
+    };
+    match device_of(vlan, snapshot) {
+        Some(other) => format!(
+            "{} is VLAN {} of {}: write name = \"{0}\", without vlan",
+            other.name,
+            describe(vlan.tag),
+            device.name
         ),
-        None => "no such device".into(),
+        None => format!(
+            "{} has the index {}, and VLANs without a device need one up to {LARGEST_DEVICE}: make a VLAN device",
+            device.name, device.index.0
+        ),
     }
+}
+
+/// The VLAN that is configured, and the device that it is on.
+fn wanted<'a>(config: &InterfaceConfig, snapshot: &'a Snapshot) -> Option<(&'a Link, Vlan)> {
+    let vlan = config.vlan.as_ref()?;
+    let device = snapshot.links.get(&vlan.device)?;
+    let (device_index, tag) = (device.index, vlan.tag);
+    Some((
+        device,
+        Vlan {
+            device: device_index,
+            tag,
+        },
+    ))
+}
+
+fn device_of(vlan: Vlan, snapshot: &Snapshot) -> Option<&Link> {
+    let mut links = snapshot.links.values();
+    links.find(|link| link.vlan == Some(vlan))
 }
 
 #[cfg(test)]

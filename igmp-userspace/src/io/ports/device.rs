@@ -188,10 +188,7 @@ fn attach_programs(
 ) -> Result<Option<Egress>> {
     let mut attach = || {
         let seat = choice.seat;
-        world.hooks.seat(link.index, seat).map_err(|_| {
-            let tag = vlan::describe(seat.tag);
-            anyhow!("another interface is VLAN {tag} of the same device; keep one of the two")
-        })?;
+        world.hooks.seat(link.index, seat);
         port.shares_device = world.hooks.shared_devices().contains(&seat.device);
         let entry = entry(port, link, world.igmp_rate, choice);
         world.datapath.put_port(link.index, entry)?;
@@ -213,7 +210,7 @@ fn attach_programs(
 }
 
 /// Has a port's frames left to the kernel: its programs go, unless they are other ports' too.
-pub(super) fn take_programs_off(index: IfIndex, world: &mut World<'_>) {
+fn take_programs_off(index: IfIndex, world: &mut World<'_>) {
     if let Some(seat) = world.hooks.seat_of(index)
         && seat.tag != UNTAGGED
     {

@@ -9,7 +9,7 @@ use tracing::{info, warn};
 use super::super::links::{Link, Snapshot};
 use super::super::vlan;
 use super::choice::Facts;
-use super::device::{World, attach, load_egress, release, take_programs_off};
+use super::device::{World, attach, load_egress, release};
 use super::trunk::Trunk;
 use super::{ConfiguredPort, PortEvent};
 use crate::config::Mode;
@@ -43,7 +43,7 @@ pub(super) fn follow_device(
         stop(port, events);
         port.device = None;
         // It took its programs along, unless it is a VLAN; its entries are ours to remove.
-        take_programs_off(index, world);
+        release(index, port.config.role, world);
     }
     let Some(link) = link else {
         port.reason = vlan::absence(&port.config, snapshot);

@@ -27,14 +27,9 @@ struct Shared {
 }
 
 impl Hooks {
-    /// Gives a port the frames of a device that have this tag; `Err` = another port has them.
-    pub fn seat(&mut self, port: IfIndex, seat: VlanKey) -> Result<(), IfIndex> {
-        let mut others = self.seats.iter().filter(|(other, _)| **other != port);
-        if let Some((other, _)) = others.find(|(_, taken)| **taken == seat) {
-            return Err(*other);
-        }
+    /// A port's frames come and go there from now on.
+    pub fn seat(&mut self, port: IfIndex, seat: VlanKey) {
         self.seats.insert(port, seat);
-        Ok(())
     }
 
     /// Where the frames of a port come and go.
@@ -129,5 +124,29 @@ const fn kind(hook: Hook) -> &'static str {
     match hook {
         Hook::XdpNative | Hook::XdpGeneric => "XDP",
         Hook::Tc => "TC",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_is_shared_while_two_ports_are_on_it() {
+        let seat = |device, tag| VlanKey { device, tag };
+        let mut hooks = Hooks::default();
+        hooks.seat(IfIndex(7), seat(7, 0));
+        hooks.seat(IfIndex(8), seat(8, 0));
+        hooks.seat(IfIndex(9), seat(8, 0x8100_0064));
+        assert_eq!(hooks.shared_devices(), BTreeSet::from([8]));
+        assert_eq!(hooks.seat_of(IfIndex(9)), Some(seat(8, 0x8100_0064)));
+        // A VLAN device that is handled by itself now.
+        hooks.seat(IfIndex(9), seat(9, 0));
+        assert_eq!(hooks.shared_devices(), BTreeSet::new());
+        hooks.seat(IfIndex(9), seat(7, 0x8100_0064));
+        assert_eq!(hooks.shared_devices(), BTreeSet::from([7]));
+        hooks.release(IfIndex(7));
+        assert_eq!(hooks.shared_devices(), BTreeSet::new());
+        assert_eq!(hooks.seat_of(IfIndex(7)), None);
     }
 }

@@ -87,13 +87,20 @@ fn without_its_device_there_is_no_vlan_and_a_device_of_its_name_is_it() {
     let mut far = snapshot([eth0(262_144)]);
     add_to(&mut far, &rules);
     assert_eq!(far.links.len(), 1);
-    assert!(absence(&rules[0], &far).starts_with("the index of eth0, 262144, is above 262143"));
+    assert!(absence(&rules[0], &far).starts_with("eth0 has the index 262144, "));
 
-    let real = Link {
-        name: "eth0.100".into(),
-        ..eth0(8)
-    };
-    let mut both = snapshot([eth0(7), real.clone()]);
-    add_to(&mut both, &rules);
-    assert_eq!(both.links["eth0.100"], real);
+    for name in ["eth0.100", "iptv0"] {
+        let real = Link {
+            name: name.into(),
+            vlan: Some(vlan(7, 0x8100_0064)),
+            ..eth0(8)
+        };
+        let mut both = snapshot([eth0(7), real.clone()]);
+        add_to(&mut both, &rules);
+        assert_eq!(both.links.len(), 2);
+        assert_eq!(both.links[name], real);
+        let absence = absence(&rules[0], &both);
+        let remedy = format!("{name} is VLAN 100 of eth0: write name = \"{name}\", without vlan");
+        assert_eq!(absence, remedy);
+    }
 }
