@@ -312,7 +312,9 @@ fn forwarding_between_vlans_outlives_igmpd() {
     let path = path.to_str().expect("UTF-8");
     let detached = igmpctl_at(Path::new("/nonexistent"), &["detach", "--pin-path", path]);
     assert!(detached.status.success(), "{}", describe(&detached));
-    assert_eq!(topology.gateway.programs(&[TRUNK]), 0);
+    wait_until("the programs to go with their pins", SOON, || {
+        (topology.gateway.programs(&[TRUNK]) == 0).then_some(())
+    });
 }
 
 #[test]
