@@ -25,7 +25,7 @@ use igmp_userspace::io::datapath::has_tcx;
 
 const GROUP: Ipv4Addr = Ipv4Addr::new(239, 1, 1, 1);
 const TRUNK: &str = "lan0";
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(10);
 /// For copies that must not come, while others do.
 const QUIET: Duration = Duration::from_millis(300);
 
