@@ -329,7 +329,11 @@ fn forwarding_between_vlans_outlives_igmpd() {
 fn a_reload_that_adds_and_removes_vlans_costs_the_others_nothing() {
     let topology = topology();
     let wire = trunk(&topology).capture();
-    let base = config(&[&interface("wan0", "upstream", ""), &vlan(100, "downstream")]);
+    let base = config(&[
+        &interface("wan0", "upstream", ""),
+        &vlan(100, "downstream"),
+        &vlan(150, "downstream"),
+    ]);
     let more = base.clone() + &vlan(200, "downstream") + &interface(TRUNK, "downstream", "");
     let daemon = Daemon::start(&topology.gateway, &base);
     let [one, two] = [100, 200].map(|id| TaggedHost::new(trunk(&topology), id));
