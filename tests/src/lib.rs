@@ -25,6 +25,7 @@ pub mod proxy;
 pub mod scratch;
 pub mod stream;
 mod sys;
+pub mod tagged;
 pub mod topology;
 pub mod tshark;
 pub mod wait;

@@ -3,6 +3,8 @@
 use std::net::{Ipv4Addr, UdpSocket};
 use std::time::Duration;
 
+use aya::programs::links::LinkType;
+use aya::programs::{ProgramInfo, SchedClassifier, TcAttachType, loaded_links};
 use igmp_tests::daemon::{Daemon, describe, rows, run_igmpd};
 use igmp_tests::host::assert_gapless;
 use igmp_tests::kernel_router::KernelRouter;
@@ -154,40 +156,56 @@ fn a_foreign_xdp_program_stays_and_igmpd_works_around_it_or_says_whose_it_is() {
     check_delivery(&topology);
 }
 
+/// The id of the link that holds our first program of this kind, which is on the upstream: that is attached to first.
+fn first_link(kind: LinkType, program: u32) -> u32 {
+    let links = loaded_links().filter_map(Result::ok);
+    let ours = links.filter(|link| {
+        link.program_id() == program && link.link_type().is_ok_and(|found| found == kind)
+    });
+    ours.map(|link| link.id()).min().expect("our link")
+}
+
+/// The kernel refuses `ip link set dev wan0 xdp off` for a program that holds its device by a link.
+fn take_off(topology: &Topology, link: u32) {
+    let id = link.to_string();
+    topology
+        .gateway
+        .run(&["bpftool", "link", "detach", "id", &id]);
+}
+
 #[test]
 fn a_program_that_somebody_takes_off_is_put_back() {
     let topology = Topology::new(&[Lan::host(), Lan::host()]);
     let daemon = Daemon::start(&topology.gateway, &config(&topology, "auto"));
-    let program = || {
+    let xdp = || {
         let links = topology
             .gateway
             .run(&["ip", "-j", "link", "show", UPSTREAM]);
         let links: serde_json::Value = serde_json::from_str(&links).expect("JSON");
-        links[0]["xdp"]["prog"]["id"].as_u64()
+        u32::try_from(links[0]["xdp"]["prog"]["id"].as_u64()?).ok()
     };
-    // Two looks, so that igmpd has seen its own program.
-    wait_until("our program", SOON, program);
+    let tc = || {
+        let query = || SchedClassifier::query_tcx(UPSTREAM, TcAttachType::Ingress);
+        let (_, programs) = topology.gateway.enter(query).expect("kernel 6.6");
+        programs.first().map(ProgramInfo::id)
+    };
     check_delivery(&topology);
 
-    // The kernel refuses `ip link set dev wan0 xdp off` for a program that holds its device by a link.
-    // Every interface has the same program; the upstream is attached first.
-    let links = topology.gateway.run(&["bpftool", "-j", "link", "show"]);
-    let links: serde_json::Value = serde_json::from_str(&links).expect("JSON");
-    let ours = rows(&links)
-        .iter()
-        .filter(|link| link["type"] == "xdp" && link["prog_id"].as_u64() == program());
-    let id = ours.filter_map(|link| link["id"].as_u64()).min();
-    let id = id.expect("our link").to_string();
-    topology
-        .gateway
-        .run(&["bpftool", "link", "detach", "id", &id]);
-    wait_until("our program again", SOON, program);
-    let told = "somebody took our XDP program off: attaching again interface=\"wan0\"";
-    wait_until("that to be told", SOON, || {
-        daemon.log().contains(told).then_some(())
-    });
-    wait_until("our program again", SOON, program);
-    check_delivery(&topology);
+    for (kind, link_type) in [("XDP", LinkType::Xdp), ("TC", LinkType::Tcx)] {
+        let program = || if kind == "XDP" { xdp() } else { tc() };
+        let ours = program().expect("our program");
+        take_off(&topology, first_link(link_type, ours));
+        assert_eq!(program(), None);
+        wait_until("our program again", SOON, || {
+            (program() == Some(ours)).then_some(())
+        });
+        let told = format!("somebody took our {kind} program off: put back interface=\"wan0\"");
+        wait_until("that to be told", SOON, || {
+            daemon.log().contains(&told).then_some(())
+        });
+        check_delivery(&topology);
+    }
+    assert_eq!(daemon.interface(UPSTREAM)["datapath"], "xdp-native");
 }
 
 #[test]

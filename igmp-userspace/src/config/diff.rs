@@ -152,11 +152,15 @@ fn sections(config: &Table) -> Vec<Section> {
     sections
 }
 
-/// What tells the sections of one kind apart: an interface's name, a list's number or name.
+/// What tells the sections of one kind apart: an interface's name and VLAN, a list's number or name.
 fn id(keys: &Table) -> String {
     match (keys.get("number"), keys.get("name")) {
         (Some(number), _) => number.to_string(),
-        (None, Some(Value::String(name))) => name.clone(),
+        (None, Some(Value::String(name))) => match keys.get("vlan") {
+            Some(Value::Table(vlan)) => format!("{name}.{}", vlan["id"]),
+            Some(id) => format!("{name}.{id}"),
+            None => name.clone(),
+        },
         _ => String::new(),
     }
 }

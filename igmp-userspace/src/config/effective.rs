@@ -8,7 +8,7 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 use toml::{Table, Value};
 
-use super::{Config, InterfaceConfig, Role, duration};
+use super::{Config, InterfaceConfig, Role, Vlan, duration};
 use crate::proto::{Acl, AclRef, Action, InterfaceParams, InterfacePolicy, PromptLeave, Rule};
 
 impl Config {
@@ -63,7 +63,11 @@ impl Config {
 
 fn interface(config: &Config, interface: &InterfaceConfig) -> Value {
     let mut keys = Table::new();
-    keys.insert("name".into(), text(&interface.name));
+    let device = interface.vlan.as_ref().map(|vlan| &vlan.device);
+    keys.insert("name".into(), text(device.unwrap_or(&interface.name)));
+    if let Some(tag) = &interface.vlan {
+        keys.insert("vlan".into(), vlan(tag));
+    }
     keys.insert("role".into(), text(interface.role.name()));
     keys.insert("mode".into(), text(config.mode_of(interface).name()));
     if let Some(lender) = &interface.unnumbered {
@@ -80,6 +84,15 @@ fn interface(config: &Config, interface: &InterfaceConfig) -> Value {
         keys.extend(interface_policy(&interface.policy).into_iter().map(owned));
     }
     Value::Table(keys)
+}
+
+fn vlan(vlan: &Vlan) -> Value {
+    let id = number(vlan.id());
+    if vlan.is_service() {
+        table([("id", id), ("protocol", text("802.1ad"))])
+    } else {
+        id
+    }
 }
 
 fn params(params: &InterfaceParams) -> [(&'static str, Value); 8] {

@@ -15,6 +15,7 @@ use super::interface_policy::{PolicyKeys, SharedKeys};
 use super::mode::Mode;
 use super::pattern;
 use super::reader::Section;
+use super::vlan::{self, Vlan};
 
 /// Longest interface name: the kernel's IFNAMSIZ without the closing zero.
 const LONGEST_NAME: usize = 15;
@@ -66,10 +67,12 @@ impl FromStr for Role {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct InterfaceConfig {
     /// The kernel's name for it, or a pattern ([`is_pattern`](super::pattern::is_pattern)). It need not exist: an
-    /// interface is used while it is there.
+    /// interface is used while it is there. For a [`vlan`](Self::vlan) our own name.
     pub name: String,
     /// The pattern that this device matched.
     pub pattern: Option<String>,
+    /// The VLAN that it is, without a device of its own.
+    pub vlan: Option<Vlan>,
     /// What it is for.
     pub role: Role,
     /// How packets are handled here; `None` = as everywhere ([`Config::mode`](super::Config::mode)).
@@ -91,6 +94,14 @@ impl InterfaceConfig {
     #[must_use]
     pub fn is_used(&self) -> bool {
         self.role != Role::Disabled
+    }
+
+    /// The interface whose address is used while this one has none. A VLAN without a device never has one: it uses that of
+    /// the device that it is on, unless told otherwise.
+    #[must_use]
+    pub fn lender(&self) -> Option<&str> {
+        let device = self.vlan.as_ref().map(|vlan| &vlan.device);
+        self.unnumbered.as_ref().or(device).map(String::as_str)
     }
 }
 
@@ -114,6 +125,7 @@ pub(super) fn read(
     let name = section.parsed("name", "eth0", |text| {
         check_name_for(Role::Downstream, text).map(|()| text.to_owned())
     })?;
+    let vlan = vlan::read(&mut section)?;
     let role = section.parsed("role", "downstream", Role::from_str)?;
     let mode = section.parsed("mode", "auto", Mode::from_str)?;
     let unnumbered = section.parsed("unnumbered", "eth0", |text| {
@@ -136,6 +148,18 @@ pub(super) fn read(
     let role = role.into_inner();
     let (name, named_at) = (name.get_ref().clone(), source.place(&name.span()));
     check_name_for(role, &name).map_err(|problem| problem.at(named_at))?;
+    if let Some(tag) = &vlan
+        && pattern::is_pattern(&name)
+    {
+        let what = format!("vlan on \"{name}\", which is a pattern");
+        let remedy = "name one device";
+        return Err(Problem::new(what, remedy).at(source.place(&tag.span())));
+    }
+    let vlan = vlan.map(|tag| Vlan {
+        device: name.clone(),
+        tag: tag.into_inner(),
+    });
+    let name = vlan.as_ref().map_or(name, Vlan::name);
     if let Some(lender) = &unnumbered
         && *lender.get_ref() == name
     {
@@ -155,6 +179,7 @@ pub(super) fn read(
     Ok(InterfaceConfig {
         name,
         pattern: None,
+        vlan,
         role,
         mode: mode.map(Spanned::into_inner),
         unnumbered: unnumbered.map(Spanned::into_inner),

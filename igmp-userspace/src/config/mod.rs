@@ -22,6 +22,7 @@ mod proxy;
 mod reader;
 #[cfg(test)]
 mod tests;
+mod vlan;
 mod warnings;
 
 use std::path::{Path, PathBuf};
@@ -35,6 +36,7 @@ pub use error::{Error, Problem};
 pub use interface::{InterfaceConfig, Role};
 pub use mode::Mode;
 pub use proxy::ProxyConfig;
+pub use vlan::Vlan;
 
 use crate::proto::{InterfaceParams, InterfacePolicy, Policy};
 use igmp::IgmpKeys;
@@ -236,6 +238,7 @@ impl Config {
             interfaces.push(InterfaceConfig {
                 name: name.to_owned(),
                 pattern: None,
+                vlan: None,
                 role,
                 mode: None,
                 unnumbered: None,

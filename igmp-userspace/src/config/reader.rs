@@ -250,15 +250,7 @@ impl<'a> Section<'a> {
     where
         T: TryFrom<i64> + PartialOrd + std::fmt::Display,
     {
-        let remedy = format!("write {} to {}{rule}", range.start(), range.end());
-        self.read(key, |value| match value {
-            DeValue::Integer(digits) => i64::from_str_radix(digits.as_str(), digits.radix())
-                .ok()
-                .and_then(|number| T::try_from(number).ok())
-                .filter(|number| range.contains(number))
-                .ok_or_else(|| Problem::new(format!("{key} is {digits}"), remedy.as_str())),
-            other => Err(wrong_type(key, &other, &remedy)),
-        })
+        self.read(key, |value| integer_in(key, &value, range, rule))
     }
 
     pub(super) fn boolean(&mut self, key: &'static str) -> Result<Option<Spanned<bool>>, Error> {
@@ -341,6 +333,27 @@ impl<'a> Section<'a> {
     pub(super) fn take(&mut self, key: &'static str) -> Option<Spanned<DeValue<'a>>> {
         self.known.push(key);
         self.values.remove(key)
+    }
+}
+
+/// What [`Section::integer`] makes of a value.
+pub(super) fn integer_in<T>(
+    key: &str,
+    value: &DeValue<'_>,
+    range: &RangeInclusive<T>,
+    rule: &str,
+) -> Result<T, Problem>
+where
+    T: TryFrom<i64> + PartialOrd + std::fmt::Display,
+{
+    let remedy = format!("write {} to {}{rule}", range.start(), range.end());
+    match value {
+        DeValue::Integer(digits) => i64::from_str_radix(digits.as_str(), digits.radix())
+            .ok()
+            .and_then(|number| T::try_from(number).ok())
+            .filter(|number| range.contains(number))
+            .ok_or_else(|| Problem::new(format!("{key} is {digits}"), remedy.as_str())),
+        other => Err(wrong_type(key, other, &remedy)),
     }
 }
 

@@ -6,6 +6,7 @@ mod effective;
 mod foreign;
 mod policy;
 mod proxy;
+mod vlan;
 
 use std::time::Duration;
 
@@ -210,7 +211,7 @@ fn unknown_keys_are_refused_where_they_stand() {
     );
     assert_eq!(
         refusal("[[interface]]\nnmae = \"eth0\"\nrole = \"downstream\""),
-        "f.toml:2: unknown key nmae; the keys here are name, role, mode, unnumbered, alt_subnets, threshold, version, robustness, \
+        "f.toml:2: unknown key nmae; the keys here are name, vlan, role, mode, unnumbered, alt_subnets, threshold, version, robustness, \
          query_interval, query_response_interval, last_member_query_interval, last_member_query_count, startup_query_interval, \
          startup_query_count, prompt_leave, require_router_alert, max_groups, max_sources, forward_as_non_querier, \
          whitelist, blacklist, group_policy, source_policy, static_groups"

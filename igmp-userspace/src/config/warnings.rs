@@ -12,6 +12,7 @@ impl Config {
         warnings.extend(self.proxy_without_upstream());
         warnings.extend(self.static_groups_not_joined());
         warnings.extend(self.any_source_downstream());
+        warnings.extend(self.vlans_without_subnets());
         warnings
     }
 
@@ -104,6 +105,25 @@ impl Config {
         }
         Some(format!(
             "alt_subnets of {}: 0.0.0.0/0; hosts there may report, and send to any group, under every source address",
+            names.join(", ")
+        ))
+    }
+
+    /// VLANs that have no device, and so no subnet of their own.
+    fn vlans_without_subnets(&self) -> Option<String> {
+        let used = self
+            .interfaces
+            .iter()
+            .filter(|interface| interface.is_used());
+        let names: Vec<_> = used
+            .filter(|interface| interface.vlan.is_some() && interface.alt_subnets.is_empty())
+            .map(|interface| &*interface.name)
+            .collect();
+        if names.is_empty() {
+            return None;
+        }
+        Some(format!(
+            "vlan of {}: no alt_subnets; no source is accepted there, and of hosts only those that report from 0.0.0.0",
             names.join(", ")
         ))
     }

@@ -325,7 +325,7 @@ impl Daemon {
         self.keep_alive();
         self.hear_inherited();
         self.inherited_events.clear();
-        if self.ports.has_address_grace() {
+        if self.ports.put_back(&mut self.datapath) || self.ports.has_address_grace() {
             self.follow_links(self.snapshot.clone());
         }
         self.dirty.extend(self.fib.take_refused());

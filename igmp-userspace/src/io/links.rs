@@ -5,15 +5,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use futures_util::{StreamExt, TryStreamExt};
-use igmp_common::maps::Mac;
+use igmp_common::frame::{ETHERTYPE_SERVICE_VLAN, ETHERTYPE_VLAN};
+use igmp_common::maps::{Mac, vlan_tag};
 use ipnet::Ipv4Net;
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::link::{
-    InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkXdp,
+    InfoData, InfoKind, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkXdp,
+    VlanProtocol,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::packet_core::NetlinkPayload;
@@ -22,6 +24,8 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tracing::warn;
 
+use super::netdev::Features;
+use super::tag_offload::{self, TagOffload};
 use crate::proto::IfIndex;
 
 /// One network device.
@@ -37,12 +41,27 @@ pub struct Link {
     pub mac: Option<Mac>,
     /// A veth: whether it takes redirected frames depends on its peer, which may be in another namespace.
     pub is_veth: bool,
+    /// The VLAN that it is, if it is one on a device of this network namespace.
+    pub vlan: Option<Vlan>,
+    /// What it does with VLAN tags.
+    pub tag_offload: TagOffload,
     /// The id of the XDP program on it, whoever put it there.
     pub xdp: Option<u32>,
+    /// What it can do with XDP; `None` = the kernel does not say. Netlink for links does not: it is filled in elsewhere.
+    pub features: Option<Features>,
     /// Octets of the largest IPv4 packet.
     pub mtu: usize,
     /// IPv4 addresses with prefix lengths, in the kernel's order: primary first.
     pub addresses: Vec<Ipv4Net>,
+}
+
+/// A VLAN on a device.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Vlan {
+    /// The device that its frames come and go through.
+    pub device: IfIndex,
+    /// As [`vlan_tag`] makes it.
+    pub tag: u32,
 }
 
 /// All devices at one moment.
@@ -52,11 +71,15 @@ pub struct Snapshot {
     pub links: BTreeMap<String, Link>,
     /// Devices that were down at some time since the last snapshot, even if they are up again.
     pub flapped: BTreeSet<IfIndex>,
-    /// When reading it began: what was done after that is perhaps not in it.
-    pub taken: Option<Instant>,
 }
 
 impl Snapshot {
+    /// The device with this index.
+    #[must_use]
+    pub fn by_index(&self, index: IfIndex) -> Option<&Link> {
+        self.links.values().find(|link| link.index == index)
+    }
+
     /// Every IPv4 address of this host in this network namespace.
     #[must_use]
     pub fn own_addresses(&self) -> Vec<Ipv4Addr> {
@@ -91,6 +114,7 @@ async fn follow(snapshots: &mpsc::Sender<Snapshot>) -> Result<()> {
     let (connection, handle, mut messages) =
         new_multicast_connection(&groups).context("opening a netlink socket")?;
     tokio::spawn(connection);
+    let tag_offloads = tag_offload::Reader::open().context("asking what devices do with tags")?;
     let mut flapped = BTreeSet::new();
     let mut last = None;
     loop {
@@ -98,14 +122,14 @@ async fn follow(snapshots: &mpsc::Sender<Snapshot>) -> Result<()> {
         while let Ok((message, _)) = messages.try_recv() {
             flapped.extend(went_down(&message.payload));
         }
-        let taken = Some(Instant::now());
-        let links = read(&handle).await.context("reading network devices")?;
+        let links = read(&handle, &tag_offloads)
+            .await
+            .context("reading network devices")?;
         if last.as_ref() != Some(&links) || !flapped.is_empty() {
             last = Some(links.clone());
             room.send(Snapshot {
                 links,
                 flapped: std::mem::take(&mut flapped),
-                taken,
             });
         }
         if let Ok(message) = timeout(LOOK_AGAIN, messages.next()).await {
@@ -124,11 +148,17 @@ fn went_down(payload: &NetlinkPayload<RouteNetlinkMessage>) -> Option<IfIndex> {
     }
 }
 
-async fn read(handle: &Handle) -> Result<BTreeMap<String, Link>> {
+async fn read(
+    handle: &Handle,
+    tag_offloads: &tag_offload::Reader,
+) -> Result<BTreeMap<String, Link>> {
     let mut links = BTreeMap::new();
     let mut messages = handle.link().get().execute();
     while let Some(message) = messages.try_next().await? {
-        if let Some(link) = link(&message) {
+        if let Some(mut link) = link(&message) {
+            if link.mac.is_some() {
+                link.tag_offload = tag_offloads.read(&link.name);
+            }
             links.insert(link.index, link);
         }
     }
@@ -154,6 +184,9 @@ fn link(message: &LinkMessage) -> Option<Link> {
     let mut mac = None;
     let mut mtu = None;
     let mut is_veth = false;
+    let mut tag = None;
+    let mut below = None;
+    let mut is_across_namespaces = false;
     let mut xdp = None;
     for attribute in &message.attributes {
         match attribute {
@@ -162,7 +195,10 @@ fn link(message: &LinkMessage) -> Option<Link> {
             LinkAttribute::Mtu(octets) => mtu = usize::try_from(*octets).ok(),
             LinkAttribute::LinkInfo(infos) => {
                 is_veth = infos.contains(&LinkInfo::Kind(InfoKind::Veth));
+                tag = infos.iter().find_map(vlan_tag_of);
             }
+            LinkAttribute::Link(index) => below = Some(IfIndex(*index)),
+            LinkAttribute::LinkNetNsId(_) => is_across_namespaces = true,
             LinkAttribute::Xdp(attributes) => xdp = attributes.iter().find_map(program_id),
             _ => {}
         }
@@ -174,9 +210,31 @@ fn link(message: &LinkMessage) -> Option<Link> {
         mac,
         mtu: mtu?,
         is_veth,
+        vlan: below
+            .zip(tag)
+            .map(|(device, tag)| Vlan { device, tag })
+            .filter(|_| !is_across_namespaces),
+        tag_offload: TagOffload::default(),
         xdp,
+        features: None,
         addresses: Vec::new(),
     })
+}
+
+/// The tag of a VLAN device's frames.
+fn vlan_tag_of(info: &LinkInfo) -> Option<u32> {
+    let LinkInfo::Data(InfoData::Vlan(infos)) = info else {
+        return None;
+    };
+    let (mut id, mut protocol) = (None, ETHERTYPE_VLAN);
+    for info in infos {
+        match info {
+            InfoVlan::Id(number) => id = Some(*number),
+            InfoVlan::Protocol(VlanProtocol::Ieee8021Ad) => protocol = ETHERTYPE_SERVICE_VLAN,
+            _ => {}
+        }
+    }
+    Some(vlan_tag(protocol, id?))
 }
 
 /// With several programs at once (native and generic) there is no `ProgId`.

@@ -20,6 +20,8 @@ mod refusals;
 pub mod ring;
 mod status;
 mod table;
+mod tag_offload;
 mod tally;
 mod timestamp;
 mod usage;
+mod vlan;

@@ -14,14 +14,15 @@ use std::mem::{size_of, zeroed};
 use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
-use igmp_common::frame::group_mac;
+use igmp_common::frame::{ETHERTYPE_IPV4, group_mac};
 use igmp_common::maps::Mac;
 
+use super::links::Vlan;
+use super::vlan;
 use crate::proto::IfIndex;
 
 // libc has these as plain ints, the kernel's structures as narrower ones.
 const FAMILY: u16 = libc::AF_PACKET.cast_unsigned() as u16;
-const ETHERTYPE_IPV4: u16 = libc::ETH_P_IP.cast_unsigned() as u16;
 const ALL_MULTICAST: u16 = libc::PACKET_MR_ALLMULTI.cast_unsigned() as u16;
 const ONE_MULTICAST: u16 = libc::PACKET_MR_MULTICAST.cast_unsigned() as u16;
 const MAC_LEN: u8 = size_of::<Mac>() as u8;
@@ -64,18 +65,34 @@ impl PacketSocket {
         Ok(Self { fd })
     }
 
-    /// Sends an IPv4 packet to `group` out of `interface`.
+    /// Sends an IPv4 packet to `group` out of `interface`, tagged where that is a VLAN without a device.
     ///
     /// # Errors
     ///
     /// The device is gone or down, or its queue is full.
     pub fn send(&self, interface: IfIndex, group: Ipv4Addr, packet: &[u8]) -> io::Result<()> {
+        let Some(Vlan { device, tag }) = vlan::of_index(interface) else {
+            return self.send_as(ETHERTYPE_IPV4, interface, group, packet);
+        };
+        // To the kernel the tag but for its EtherType is payload.
+        let [_, _, control @ ..] = tag.to_be_bytes();
+        let packet = [&control, &ETHERTYPE_IPV4.to_be_bytes()[..], packet].concat();
+        self.send_as((tag >> 16) as u16, device, group, &packet)
+    }
+
+    fn send_as(
+        &self,
+        ethertype: u16,
+        device: IfIndex,
+        group: Ipv4Addr,
+        packet: &[u8],
+    ) -> io::Result<()> {
         let mac = group_mac(group.octets());
         // SAFETY: an all-zero sockaddr_ll is valid.
         let mut to: libc::sockaddr_ll = unsafe { zeroed() };
         to.sll_family = FAMILY;
-        to.sll_protocol = ETHERTYPE_IPV4.to_be();
-        to.sll_ifindex = interface.0.cast_signed();
+        to.sll_protocol = ethertype.to_be();
+        to.sll_ifindex = device.0.cast_signed();
         to.sll_halen = MAC_LEN;
         to.sll_addr[..mac.len()].copy_from_slice(&mac);
         // SAFETY: packet and address are valid for the lengths given and outlive the call.
@@ -95,7 +112,7 @@ impl PacketSocket {
         Ok(())
     }
 
-    /// Makes the device hand up these frames until [`unlisten`](Self::unlisten), or until the device or this socket goes.
+    /// Makes the device, which a VLAN without one shares, hand up these frames until [`unlisten`](Self::unlisten), or until the device or this socket goes.
     /// The kernel counts how often each was asked for.
     ///
     /// # Errors
@@ -122,7 +139,7 @@ impl PacketSocket {
     ) -> io::Result<()> {
         // SAFETY: an all-zero packet_mreq is valid.
         let mut request: libc::packet_mreq = unsafe { zeroed() };
-        request.mr_ifindex = interface.0.cast_signed();
+        request.mr_ifindex = vlan::device(interface).0.cast_signed();
         match what {
             Multicast::All => request.mr_type = ALL_MULTICAST,
             Multicast::Address(mac) => {

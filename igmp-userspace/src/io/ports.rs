@@ -5,7 +5,9 @@ mod choice;
 mod device;
 mod follow;
 mod foreign;
+mod hooks;
 mod reconfigure;
+mod trunk;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -14,10 +16,11 @@ use igmp_common::police::Rate;
 use ipnet::Ipv4Net;
 use tracing::warn;
 
-use super::datapath::{Datapath, Egress, Output};
+use super::datapath::{Attachment, Datapath, Egress, Hook, Output};
 use super::links::Snapshot;
-use super::netdev::{Devices, Features};
+use super::netdev::Devices;
 use super::packet_socket::PacketSocket;
+use super::vlan;
 use crate::api::{self, InterfaceState};
 use crate::config::pattern::is_pattern;
 use crate::config::{InterfaceConfig, Mode, Role};
@@ -25,9 +28,11 @@ use crate::fib::Upstream;
 use crate::fib::groups::{self, GroupPrefix};
 use crate::fib::sources::{self, InterfaceSources, SourcePrefix};
 use crate::proto::IfIndex;
+use choice::Choice;
 pub use device::Device;
 use device::{World, tell_program};
 use follow::{follow_device, follow_state};
+use hooks::Hooks;
 
 /// One configured interface.
 pub struct ConfiguredPort {
@@ -41,6 +46,10 @@ pub struct ConfiguredPort {
     reason: String,
     /// Why no XDP redirect reaches the device; `None` = it does.
     no_redirect: Option<&'static str>,
+    /// What keeps its frames from any program, and what to do about it.
+    drops_frames: Option<String>,
+    /// Frames of other ports come and go through the same device.
+    shares_device: bool,
     /// Another router forwards on the link: nothing that comes in is forwarded.
     closed: bool,
     /// When its last address went, while it is up.
@@ -70,6 +79,8 @@ impl ConfiguredPort {
             device: None,
             reason: "no such device".into(),
             no_redirect: None,
+            drops_frames: None,
+            shares_device: false,
             closed: false,
             address_lost: None,
             running: None,
@@ -92,10 +103,43 @@ impl ConfiguredPort {
     /// Why that does, and why copies to it do not go by XDP if they do not.
     #[must_use]
     pub fn datapath_reason(&self) -> String {
-        match self.no_redirect {
-            Some(no_redirect) => format!("{}; {no_redirect}", self.reason),
-            None => self.reason.clone(),
-        }
+        [
+            Some(&*self.reason),
+            self.no_redirect,
+            self.drops_frames.as_deref(),
+        ]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join("; ")
+    }
+
+    /// Whether copies of what comes in there in native XDP must be made in TC. A redirect to a set of devices leaves out the
+    /// one that the packet came in on, and so every port on it; what comes in upstream never goes back there.
+    fn leaves_replicating_to_tc(&self, choice: &Choice) -> bool {
+        self.shares_device
+            && self.config.role == Role::Downstream
+            && matches!(choice.hooks, [Hook::XdpNative, Hook::Tc])
+    }
+
+    /// Looks what becomes of copies that are sent there.
+    fn follow_outputs(&mut self, snapshot: &Snapshot) {
+        let seat = self.device.as_ref().and_then(|device| {
+            let link = snapshot.by_index(IfIndex(device.choice.seat.device))?;
+            Some((device, link))
+        });
+        self.no_redirect = seat.and_then(|(device, link)| {
+            let shares_device = self.shares_device;
+            device.choice.no_redirect(self.mode(), link, shares_device)
+        });
+        self.drops_frames = seat.and_then(|(device, link)| {
+            vlan::of_index(device.link.index)?;
+            let feature = link.tag_offload.filtering(device.choice.seat.tag)?;
+            let name = &link.name;
+            Some(format!(
+                "{name} drops frames of VLANs without a device: `ethtool -K {name} {feature} off`"
+            ))
+        });
     }
 
     /// What it is able to do now.
@@ -135,6 +179,7 @@ pub struct Ports {
     /// Devices that match, and that there is no room for.
     left_out: usize,
     is_unfinished: bool,
+    hooks: Hooks,
     sources: BTreeMap<SourcePrefix, u32>,
     groups: BTreeMap<GroupPrefix, u32>,
 }
@@ -151,10 +196,14 @@ impl Ports {
         self.configured.iter()
     }
 
-    /// The devices that there are.
-    pub fn devices_mut(&mut self) -> impl Iterator<Item = &mut Device> {
-        let ports = self.configured.iter_mut();
-        ports.filter_map(|port| port.device.as_mut())
+    /// Our programs on the devices.
+    pub fn attachments_mut(&mut self) -> impl Iterator<Item = &mut Attachment> {
+        self.hooks.attachments_mut()
+    }
+
+    /// Puts back programs that somebody has taken off; true = [`reconcile`](Self::reconcile) has something to follow.
+    pub fn put_back(&mut self, datapath: &mut Datapath) -> bool {
+        self.hooks.put_back(datapath)
     }
 
     /// The interface whose device has this index.
@@ -170,7 +219,7 @@ impl Ports {
     pub fn egress(&self, index: IfIndex) -> Option<Output<'_>> {
         let device = self.by_index(index)?.device.as_ref()?;
         Some(Output {
-            device: device.link.index,
+            device: IfIndex(device.choice.seat.device),
             program: device.egress.as_ref().and_then(Egress::fd)?,
         })
     }
@@ -184,27 +233,52 @@ impl Ports {
         now: Instant,
     ) -> Vec<PortEvent> {
         let mut events = Vec::new();
-        let mut world = World::new(self.igmp_rate, datapath, socket);
+        let snapshot = &self.complete(snapshot, &self.rules);
+        let hooks = std::mem::take(&mut self.hooks);
+        let mut world = World::new(self.igmp_rate, hooks, datapath, socket);
         self.take_over(snapshot, &mut BTreeMap::new(), &mut world, &mut events);
         self.is_unfinished = false;
         for port in &mut self.configured {
-            let features = self.features.as_ref();
-            let is_done = follow_device(port, snapshot, features, &mut world, &mut events);
+            let is_done = follow_device(port, snapshot, &mut world, &mut events);
             self.is_unfinished |= !is_done;
             follow_state(port, snapshot, now, &mut events);
         }
+        self.hooks = world.hooks;
+        self.follow_outputs(snapshot, datapath);
         self.update_sources(snapshot, datapath);
         events
+    }
+
+    /// What there is, for `rules`: with what devices can do, and with VLANs that have none.
+    fn complete(&self, snapshot: &Snapshot, rules: &[InterfaceConfig]) -> Snapshot {
+        let mut snapshot = snapshot.clone();
+        for link in snapshot.links.values_mut() {
+            let features = self.features.as_ref();
+            link.features = features.and_then(|features| features.get(&link.index).copied());
+        }
+        vlan::add_to(&mut snapshot, rules);
+        snapshot
+    }
+
+    /// Looks which ports have come to share a device, and which are alone again, and what becomes of copies to each.
+    fn follow_outputs(&mut self, snapshot: &Snapshot, datapath: &mut Datapath) {
+        let shared = self.hooks.shared_devices();
+        for port in &mut self.configured {
+            let device = port.device.as_ref();
+            let shares_device =
+                device.is_some_and(|device| shared.contains(&device.choice.seat.device));
+            if port.shares_device != shares_device {
+                port.shares_device = shares_device;
+                tell_program(port, self.igmp_rate, datapath);
+            }
+            port.follow_outputs(snapshot);
+        }
     }
 
     /// Takes over what the kernel says that devices can do; `None` = it does not. [`reconcile`](Self::reconcile) then acts
     /// on it.
     pub fn set_features(&mut self, features: Option<Devices>) {
         self.features = features;
-    }
-
-    fn features_of(&self, device: Option<IfIndex>) -> Option<Features> {
-        self.features.as_ref()?.get(&device?).copied()
     }
 
     /// The devices that no XDP redirect reaches.

@@ -11,6 +11,7 @@ use super::daemon::Daemon;
 use super::datapath::{EGRESS_DROPS, EGRESS_DROPS_DESCRIPTION};
 use super::ports::ConfiguredPort;
 use super::tally::Occurrence;
+use super::vlan;
 use crate::api::{
     Counter, Datapath, Flow, Group, Host, Interface, InterfaceState, MemberState, Path, Request,
     Response, Source, UpstreamGroup,
@@ -75,7 +76,7 @@ fn interfaces(daemon: &Daemon) -> Vec<Interface> {
         let version = daemon.proxy.version().filter(|_| is_upstream);
         Interface {
             name: port.config.name.clone(),
-            ifindex: link.map(|link| link.index.0),
+            ifindex: link.map(|link| vlan::device(link.index).0),
             role: port.config.role,
             state: port.state(),
             address: port

@@ -13,7 +13,6 @@ use super::Daemon;
 use crate::io::datapath::pins::{Known, Pins};
 use crate::io::datapath::{Place, has_tcx};
 use crate::io::events;
-use crate::io::ports::Device;
 use crate::proto::{Event, EventKind, Input, Output};
 
 impl Daemon {
@@ -27,8 +26,8 @@ impl Daemon {
         let memberships = self.adopt(&known);
         self.install_all().await?;
         pins.commit();
-        for device in self.ports.devices_mut() {
-            device.take_over(&mut self.datapath)?;
+        for attachment in self.ports.attachments_mut() {
+            self.datapath.take_over(attachment)?;
         }
         self.datapath.end_inheritance();
         self.inherited_events = known.into_iter().map(|known| known.events).collect();
@@ -56,8 +55,7 @@ impl Daemon {
     pub(super) fn follow_pins(&mut self) {
         let Some(pins) = &mut self.pins else { return };
         let mut places = BTreeSet::new();
-        let devices = self.ports.devices_mut();
-        for attachment in devices.flat_map(Device::attachments_mut) {
+        for attachment in self.ports.attachments_mut() {
             let place = attachment.place();
             places.insert(place);
             if attachment.is_to_be_pinned()

@@ -104,7 +104,7 @@ enum Link {
     Clsact {
         _link: SchedClassifierLink,
     },
-    /// Lost on the way from one to the other.
+    /// Detached, or lost on the way from one to the other.
     None,
 }
 
@@ -137,24 +137,56 @@ impl Attachment {
     }
 
     /// Puts `program` in the place of the one before, with no packet between the two. Nothing happens when it is there.
-    pub(super) fn take_over(&mut self, mut program: Program<'_>) -> Result<(), AttachError> {
-        let link = match std::mem::replace(&mut self.link, Link::None) {
-            Link::Inherited(link) => link,
+    pub(super) fn take_over(&mut self, program: Program<'_>) -> Result<(), AttachError> {
+        match std::mem::replace(&mut self.link, Link::None) {
+            // Detached: the device it was on is gone, and another has its index.
+            Link::Inherited(link) => self.give(link, program).map(|_| ()),
             other => {
                 self.link = other;
-                return Ok(());
+                Ok(())
             }
-        };
-        match program.replace(link) {
-            Ok(link) => self.link = Link::Ours(link),
-            // The device it was on is gone, and another has its index.
-            Err(AttachError::Aya(error)) if os_error(&error) == Some(libc::ENOLINK) => {
-                *self = attach(&mut program, self.place)?;
-            }
-            Err(AttachError::Aya(error)) => return Err(explain(error, self.place.hook)),
-            Err(error) => return Err(error),
         }
-        Ok(())
+    }
+
+    /// Puts `program`, which is ours, back if somebody has detached it; says whether that was so. Of a clsact filter it is
+    /// not known.
+    pub(super) fn put_back(&mut self, program: Program<'_>) -> Result<bool, AttachError> {
+        match std::mem::replace(&mut self.link, Link::None) {
+            // There is no cheaper question: the kernel does nothing when the link has the program that it is given.
+            Link::Ours(link) => self.give(link, program),
+            Link::None => self.attach_again(program),
+            other => {
+                self.link = other;
+                Ok(false)
+            }
+        }
+    }
+
+    /// Gives a link this program, or, where the link has been detached, attaches it anew; says whether that was so.
+    fn give(&mut self, link: FdLink, mut program: Program<'_>) -> Result<bool, AttachError> {
+        match program.replace(link) {
+            Ok(link) => {
+                self.link = Link::Ours(link);
+                Ok(false)
+            }
+            Err(AttachError::Aya(error)) if os_error(&error) == Some(libc::ENOLINK) => {
+                self.attach_again(program)
+            }
+            Err(AttachError::Aya(error)) => Err(explain(error, self.place.hook)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A program goes with its device, and that is nothing to put back.
+    fn attach_again(&mut self, mut program: Program<'_>) -> Result<bool, AttachError> {
+        if sys::interface_name(self.place.interface.0).is_err() {
+            return Ok(false);
+        }
+        if let Some(path) = self.pin.take() {
+            unpin(&path);
+        }
+        *self = attach(&mut program, self.place)?;
+        Ok(true)
     }
 
     /// Pins it, so that it outlives the process.

@@ -14,6 +14,7 @@ mod sys;
 
 pub use attach::{AttachError, Attachment, Hook, Inherited, Place, has_tcx};
 pub use egress::{EGRESS_DROPS, EGRESS_DROPS_DESCRIPTION, Egress};
+pub use sys::interface_name;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap as StdHashMap};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -199,6 +200,15 @@ impl Datapath {
     /// See [`AttachError`]. The program before runs on.
     pub fn take_over(&mut self, attachment: &mut Attachment) -> Result<(), AttachError> {
         attachment.take_over(self.program(attachment.place().hook)?)
+    }
+
+    /// Puts our program back where somebody has detached it; says whether that was so.
+    ///
+    /// # Errors
+    ///
+    /// See [`AttachError`]. There is no program then.
+    pub fn put_back(&mut self, attachment: &mut Attachment) -> Result<bool, AttachError> {
+        attachment.put_back(self.program(attachment.place().hook)?)
     }
 
     /// Has an attachment outlive the process, under this path.

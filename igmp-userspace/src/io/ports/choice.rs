@@ -1,10 +1,13 @@
 //! Which programs a device gets, and whether copies reach it by XDP. `docs/devices.md` explains the choice.
 
-use igmp_common::maps::{PORT_LOCAL_SENDERS, PORT_NO_LINK_HEADER, PORT_REPLICATES_IN_TC, PORT_TC};
+use igmp_common::maps::{
+    PORT_LOCAL_SENDERS, PORT_NO_LINK_HEADER, PORT_REPLICATES_IN_TC, PORT_TC, UNTAGGED, VlanKey,
+};
 
 use super::super::datapath::Hook;
 use super::super::links::Link;
-use super::super::netdev::Features;
+use super::super::vlan;
+use super::trunk::Trunk;
 use crate::api;
 use crate::config::Mode;
 
@@ -13,6 +16,8 @@ use crate::config::Mode;
 pub struct Choice {
     /// XDP first: what it leaves undone TC does.
     pub hooks: &'static [Hook],
+    /// Where the frames come and go: the device that has the programs, and the tag that they have there.
+    pub seat: VlanKey,
     /// Of `PORT_*`: who does what.
     pub flags: u32,
     /// In words.
@@ -28,77 +33,109 @@ pub struct Facts {
     pub foreign_xdp: Option<u32>,
     /// Whether the driver runs XDP programs that redirect; `None` = the kernel does not say.
     has_xdp: Option<bool>,
+    /// What keeps tags from XDP, as `ethtool -K` calls it.
+    pub hides_tags: Option<&'static str>,
 }
 
 impl Facts {
-    /// Of a device; `own_xdp` is the id of our program.
-    pub fn new(link: &Link, features: Option<Features>, own_xdp: u32) -> Self {
+    /// Of where XDP would run; `own_xdp` is the id of our program.
+    pub fn new(trunk: &Trunk<'_>, own_xdp: u32) -> Self {
+        let link = trunk.link;
+        let features = link.features;
         Self {
             mtu: link.mtu,
             foreign_xdp: link.xdp.filter(|id| *id != own_xdp),
             has_xdp: features.map(|features| features.basic && features.redirect),
+            hides_tags: trunk.hides_tags,
         }
     }
 }
 
 impl Choice {
-    /// What `mode` means for a device; `foreign` names the XDP program of somebody else. `Err` = the mode is not for such
-    /// a device, and why.
+    /// What `mode` means for a device whose frames XDP would see on `trunk`; `foreign` names the XDP program of somebody
+    /// else. `Err` = the mode is not for such a device, and why.
     pub fn new(
         mode: Mode,
         link: &Link,
+        trunk: &Trunk<'_>,
         facts: &Facts,
         foreign: Option<&str>,
     ) -> Result<Self, String> {
         let has_link_header = link.mac.is_some();
+        let device = &trunk.link.name;
+        let hides_tags = facts.hides_tags.map(|feature| {
+            format!("{device} takes VLAN tags off in hardware: `ethtool -K {device} {feature} off`")
+        });
+        let tc = |reason: String| Ok(Self::tc(link, trunk, reason));
         match mode {
-            Mode::Tc => Ok(Self::tc(link, "mode = \"tc\"".into())),
+            Mode::Tc => tc("mode = \"tc\"".into()),
             Mode::XdpNative | Mode::XdpGeneric if !has_link_header => Err(format!(
                 "not an Ethernet device, and mode = \"{}\" needs one; choose \"auto\" or \"tc\"",
                 mode.name()
             )),
             Mode::XdpNative | Mode::XdpGeneric if foreign.is_some() => Err(format!(
-                "{} is attached; take it off (`ip link set dev {} xdp off`), or choose mode = \"auto\" or \"tc\", which \
-                 leave it there",
+                "{} is attached; take it off (`ip link set dev {device} xdp off`), or choose mode = \"auto\" or \"tc\", \
+                 which leave it there",
                 foreign.unwrap_or_default(),
-                link.name
             )),
-            Mode::XdpNative => Ok(Self::native(link, "mode = \"xdp-native\"".into())),
+            Mode::XdpNative | Mode::XdpGeneric if let Some(reason) = hides_tags => {
+                Err(format!("{reason}, or choose mode = \"auto\" or \"tc\""))
+            }
+            Mode::XdpNative => Ok(Self::native(trunk, "mode = \"xdp-native\"")),
             Mode::XdpGeneric => Ok(Self {
                 hooks: &[Hook::XdpGeneric, Hook::Tc],
+                seat: trunk.seat(),
                 flags: PORT_REPLICATES_IN_TC,
                 reason: "mode = \"xdp-generic\"".into(),
             }),
-            Mode::Auto if !has_link_header => {
-                Ok(Self::tc(link, "packets have no Ethernet header".into()))
-            }
-            Mode::Auto if facts.has_xdp == Some(false) => {
-                Ok(Self::tc(link, "the driver has no native XDP".into()))
-            }
-            Mode::Auto => Ok(match foreign {
-                Some(foreign) => Self::tc(link, format!("{foreign} is attached")),
-                None => Self::native(link, "the driver has native XDP".into()),
+            Mode::Auto if !has_link_header => tc("packets have no Ethernet header".into()),
+            Mode::Auto if facts.has_xdp == Some(false) => tc(match trunk.tag {
+                UNTAGGED => "the driver has no native XDP".into(),
+                _ => format!("the driver of {device} has no native XDP"),
             }),
+            Mode::Auto if let Some(reason) = hides_tags => tc(reason),
+            Mode::Auto => match foreign {
+                Some(foreign) => tc(format!("{foreign} is attached")),
+                None => Ok(Self::native(trunk, "the driver has native XDP")),
+            },
         }
     }
 
-    fn native(link: &Link, reason: String) -> Self {
+    fn native(trunk: &Trunk<'_>, reason: &str) -> Self {
         Self {
             hooks: &[Hook::XdpNative, Hook::Tc],
-            flags: if link.is_veth { PORT_LOCAL_SENDERS } else { 0 },
-            reason,
+            seat: trunk.seat(),
+            flags: if trunk.link.is_veth {
+                PORT_LOCAL_SENDERS
+            } else {
+                0
+            },
+            reason: match trunk.tag {
+                UNTAGGED => reason.into(),
+                tag => format!(
+                    "native XDP on {}, VLAN {}",
+                    trunk.link.name,
+                    vlan::describe(tag)
+                ),
+            },
         }
     }
 
-    /// TC alone.
-    pub fn tc(link: &Link, reason: String) -> Self {
+    /// TC alone: on the device itself, also where that is a VLAN.
+    pub fn tc(link: &Link, trunk: &Trunk<'_>, reason: String) -> Self {
         let header = if link.mac.is_some() {
             0
         } else {
             PORT_NO_LINK_HEADER
         };
+        let own = VlanKey {
+            device: link.index.0,
+            tag: UNTAGGED,
+        };
+        let has_device = vlan::of_index(link.index).is_none();
         Self {
             hooks: &[Hook::Tc],
+            seat: if has_device { own } else { trunk.seat() },
             flags: PORT_TC | header,
             reason,
         }
@@ -109,6 +146,7 @@ impl Choice {
         let is_native = self.hooks[0] == Hook::XdpNative;
         is_native.then(|| Self {
             hooks: &[Hook::XdpNative],
+            seat: self.seat,
             flags: self.flags & !PORT_LOCAL_SENDERS,
             reason: format!(
                 "{}; flows that need TC are not forwarded: {refused}",
@@ -131,17 +169,17 @@ impl Choice {
         }
     }
 
-    /// Why no XDP redirect reaches the device; `None` = it does.
-    pub fn no_redirect(
-        &self,
-        mode: Mode,
-        link: &Link,
-        features: Option<Features>,
-    ) -> Option<&'static str> {
+    /// Why no XDP redirect reaches the device, whose programs are on `link`; `None` = it does. Where several ports share a
+    /// device, the kernel would give one's copies the tag of another: it gathers what is redirected to a device, and passes
+    /// all of it to the egress program of the first (`bq_enqueue`).
+    pub fn no_redirect(&self, mode: Mode, link: &Link, is_shared: bool) -> Option<&'static str> {
         if link.mac.is_none() || mode == Mode::Tc {
             return Some("copies to it go by tc too");
         }
-        match features {
+        if is_shared {
+            return Some("copies go by tc: other interfaces share the device");
+        }
+        match link.features {
             Some(features) if features.ndo_xmit => None,
             Some(_) if link.is_veth => {
                 Some("copies to it go by tc: the peer of the veth has neither XDP nor GRO")

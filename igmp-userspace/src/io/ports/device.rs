@@ -2,16 +2,20 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
-use igmp_common::maps::{Mac, PORT_CLOSED, PORT_FILTERS_GROUPS, PORT_UPSTREAM, Port, UNTAGGED};
+use anyhow::{Context, Result, anyhow, ensure};
+use igmp_common::maps::{
+    Mac, PORT_CLOSED, PORT_FILTERS_GROUPS, PORT_REPLICATES_IN_TC, PORT_UPSTREAM, Port, UNTAGGED,
+};
 use igmp_common::police::Rate;
 use tracing::warn;
 
-use super::super::datapath::{AttachError, Attachment, Datapath, Egress, Hook};
-use super::super::links::Link;
-use super::super::netdev::Features;
+use super::super::datapath::{AttachError, Datapath, Egress, Hook, Place};
+use super::super::links::{Link, Snapshot};
 use super::super::packet_socket::{Multicast, PacketSocket};
+use super::super::vlan;
 use super::choice::{Choice, Facts};
+use super::hooks::Hooks;
+use super::trunk::Trunk;
 use super::{ConfiguredPort, PortEvent, foreign};
 use crate::config::{Mode, Role};
 use crate::proto::IfIndex;
@@ -26,8 +30,6 @@ pub struct Device {
     pub(super) mac: Mac,
     /// `None`: copies without an Ethernet header have nothing to rewrite.
     pub(super) egress: Option<Egress>,
-    pub(super) attached_at: Instant,
-    attachments: Vec<Attachment>,
 }
 
 impl Device {
@@ -37,31 +39,6 @@ impl Device {
         let drops = self.egress.as_ref().map(Egress::drops);
         drops.and_then(Result::ok).unwrap_or_default()
     }
-
-    /// The programs on it.
-    pub fn attachments_mut(&mut self) -> impl Iterator<Item = &mut Attachment> {
-        self.attachments.iter_mut()
-    }
-
-    /// Has our programs run instead of those of the igmpd before, where these still do.
-    ///
-    /// # Errors
-    ///
-    /// The kernel refuses. The program before runs on.
-    pub fn take_over(&mut self, datapath: &mut Datapath) -> Result<(), AttachError> {
-        for attachment in &mut self.attachments {
-            datapath.take_over(attachment)?;
-        }
-        self.attached_at = Instant::now();
-        Ok(())
-    }
-
-    /// Takes the programs off.
-    pub(super) fn end(self) {
-        for attachment in self.attachments {
-            attachment.end();
-        }
-    }
 }
 
 /// What attaching needs besides the port and its device.
@@ -69,6 +46,8 @@ pub(super) struct World<'a> {
     pub(super) igmp_rate: Rate,
     pub(super) datapath: &'a mut Datapath,
     pub(super) socket: &'a PacketSocket,
+    /// The ports', for as long as this lives.
+    pub(super) hooks: Hooks,
     own_xdp: Option<u32>,
     began: Instant,
     has_attached: bool,
@@ -80,6 +59,7 @@ const ATTACHING_AT_ONCE: Duration = Duration::from_millis(50);
 impl<'a> World<'a> {
     pub(super) fn new(
         igmp_rate: Rate,
+        hooks: Hooks,
         datapath: &'a mut Datapath,
         socket: &'a PacketSocket,
     ) -> Self {
@@ -87,6 +67,7 @@ impl<'a> World<'a> {
             igmp_rate,
             datapath,
             socket,
+            hooks,
             own_xdp: None,
             began: Instant::now(),
             has_attached: false,
@@ -118,19 +99,21 @@ impl<'a> World<'a> {
 pub(super) fn attach(
     port: &mut ConfiguredPort,
     link: &Link,
-    features: Option<Features>,
+    snapshot: &Snapshot,
     world: &mut World<'_>,
 ) -> Result<Device> {
     world.has_attached = true;
+    check_vlan(port, link, snapshot)?;
     let mode = port.mode();
-    let facts = Facts::new(link, features, world.own_xdp(link)?);
+    let trunk = Trunk::of(mode, link, snapshot);
+    let facts = Facts::new(&trunk, world.own_xdp(trunk.link)?);
     let foreign = facts.foreign_xdp.map(foreign::describe);
-    let choice = Choice::new(mode, link, &facts, foreign.as_deref());
+    let choice = Choice::new(mode, link, &trunk, &facts, foreign.as_deref());
     let choice = choice.map_err(|reason| anyhow!(reason))?;
     receive_multicast(port.config.role, link.index, world.socket)?;
-    let attached = attach_what_is_possible(port, link, choice, world);
-    let (choice, (egress, attachments)) = attached.inspect_err(|_| {
-        release(link.index, port.config.role, world.datapath, world.socket);
+    let attached = attach_what_is_possible(port, link, &trunk, choice, world);
+    let (choice, egress) = attached.inspect_err(|_| {
+        end_multicast(port.config.role, link.index, world.socket);
     })?;
     port.reason.clone_from(&choice.reason);
     Ok(Device {
@@ -139,33 +122,55 @@ pub(super) fn attach(
         facts,
         mac: link.mac.unwrap_or_default(),
         egress,
-        attached_at: Instant::now(),
-        attachments,
     })
+}
+
+/// A device may have the name that we give to a VLAN.
+fn check_vlan(port: &ConfiguredPort, link: &Link, snapshot: &Snapshot) -> Result<()> {
+    let Some(wanted) = &port.config.vlan else {
+        return Ok(());
+    };
+    ensure!(
+        link.mac.is_some(),
+        "not an Ethernet device: it has no VLANs"
+    );
+    let is_wanted = link.vlan.is_some_and(|vlan| {
+        let device = snapshot.by_index(vlan.device);
+        vlan.tag == wanted.tag && device.is_some_and(|device| device.name == wanted.device)
+    });
+    ensure!(
+        is_wanted,
+        "{} is another device than VLAN {} of {}; give it another name",
+        link.name,
+        vlan::describe(wanted.tag),
+        wanted.device
+    );
+    Ok(())
 }
 
 /// Attaches the programs of `choice`, or of the next best.
 fn attach_what_is_possible(
-    port: &ConfiguredPort,
+    port: &mut ConfiguredPort,
     link: &Link,
+    trunk: &Trunk<'_>,
     choice: Choice,
     world: &mut World<'_>,
-) -> Result<(Choice, Programs)> {
+) -> Result<(Choice, Option<Egress>)> {
     let refused = match attach_programs(port, link, &choice, world) {
-        Ok(attached) => return Ok((choice, attached)),
+        Ok(egress) => return Ok((choice, egress)),
         Err(error) => error,
     };
     let (reason, is_tc) = (format!("{refused:#}"), is_tc(&refused));
     let next = match choice.without_tc(&reason) {
         Some(without_tc) if is_tc => without_tc,
-        _ if choice.has_xdp() && port.mode() == Mode::Auto => Choice::tc(link, reason),
+        _ if choice.has_xdp() && port.mode() == Mode::Auto => Choice::tc(link, trunk, reason),
         _ => return Err(refused),
     };
-    let attached = attach_programs(port, link, &next, world)?;
+    let egress = attach_programs(port, link, &next, world)?;
     if is_tc {
         warn!(interface = link.name, "{}", next.reason);
     }
-    Ok((next, attached))
+    Ok((next, egress))
 }
 
 /// Whether it is TC that was refused.
@@ -174,24 +179,45 @@ fn is_tc(error: &anyhow::Error) -> bool {
     matches!(error, Some(AttachError::Refused { hook: Hook::Tc, .. }))
 }
 
-/// What a device has of ours.
-type Programs = (Option<Egress>, Vec<Attachment>);
-
-/// The programs read the port's entry with their first frame: it is there before them.
+/// The programs read the port's entry with their first frame: it is there before them. On an error nothing stays.
 fn attach_programs(
-    port: &ConfiguredPort,
+    port: &mut ConfiguredPort,
     link: &Link,
     choice: &Choice,
     world: &mut World<'_>,
-) -> Result<Programs> {
-    let entry = entry(port, link, world.igmp_rate, choice.flags);
-    world.datapath.put_port(link.index, entry)?;
-    let egress = egress(port, link)?;
-    // TC first: what XDP leaves to it must not get past it.
-    let hooks = choice.hooks.iter().rev();
-    let attachments = hooks.map(|hook| world.datapath.attach(link.index, *hook));
-    let attachments = attachments.collect::<Result<_, _>>()?;
-    Ok((egress, attachments))
+) -> Result<Option<Egress>> {
+    let mut attach = || {
+        let seat = choice.seat;
+        world.hooks.seat(link.index, seat);
+        port.shares_device = world.hooks.shared_devices().contains(&seat.device);
+        let entry = entry(port, link, world.igmp_rate, choice);
+        world.datapath.put_port(link.index, entry)?;
+        if seat.tag != UNTAGGED {
+            world.datapath.put_vlan(seat, link.index)?;
+        }
+        let egress = egress(port, link, seat.tag)?;
+        // TC first: what XDP leaves to it must not get past it.
+        for hook in choice.hooks.iter().rev() {
+            let place = Place {
+                interface: IfIndex(seat.device),
+                hook: *hook,
+            };
+            world.hooks.attach(link.index, place, world.datapath)?;
+        }
+        Ok(egress)
+    };
+    attach().inspect_err(|_| take_programs_off(link.index, world))
+}
+
+/// Has a port's frames left to the kernel: its programs go, unless they are other ports' too.
+fn take_programs_off(index: IfIndex, world: &mut World<'_>) {
+    if let Some(seat) = world.hooks.seat_of(index)
+        && seat.tag != UNTAGGED
+    {
+        let _ = world.datapath.delete_vlan(seat);
+    }
+    world.hooks.release(index);
+    let _ = world.datapath.delete_port(index);
 }
 
 /// Downstream every group may come in: reports are sent to the group they are about, and every source is sent upstream.
@@ -210,14 +236,9 @@ pub(super) fn receive_multicast(
 }
 
 /// Takes back what attaching to a device asked for. What a device that is gone took along is no concern.
-pub(super) fn release(
-    interface: IfIndex,
-    role: Role,
-    datapath: &mut Datapath,
-    socket: &PacketSocket,
-) {
-    let _ = datapath.delete_port(interface);
-    end_multicast(role, interface, socket);
+pub(super) fn release(interface: IfIndex, role: Role, world: &mut World<'_>) {
+    take_programs_off(interface, world);
+    end_multicast(role, interface, world.socket);
 }
 
 pub(super) fn end_multicast(role: Role, interface: IfIndex, socket: &PacketSocket) {
@@ -236,9 +257,9 @@ pub(super) fn load_egress(
         return;
     };
     device.mac = device.link.mac.unwrap_or_default();
-    let link = device.link.clone();
+    let (link, tag) = (device.link.clone(), device.choice.seat.tag);
     tell_program(port, world.igmp_rate, world.datapath);
-    match (egress(port, &link), &mut port.device) {
+    match (egress(port, &link, tag), &mut port.device) {
         (Ok(egress), Some(device)) => {
             device.egress = egress;
             events.push(PortEvent::EgressChanged(link.index));
@@ -251,13 +272,13 @@ pub(super) fn load_egress(
     }
 }
 
-fn egress(port: &ConfiguredPort, link: &Link) -> Result<Option<Egress>> {
-    let load = |mac| Egress::load(mac, port.config.ttl_threshold, UNTAGGED);
+fn egress(port: &ConfiguredPort, link: &Link, tag: u32) -> Result<Option<Egress>> {
+    let load = |mac| Egress::load(mac, port.config.ttl_threshold, tag);
     link.mac.map(load).transpose()
 }
 
-/// What the kernel programs need to know about a port; `flags` are those of its [`Choice`].
-fn entry(port: &ConfiguredPort, link: &Link, igmp_rate: Rate, flags: u32) -> Port {
+/// What the kernel programs need to know about a port.
+fn entry(port: &ConfiguredPort, link: &Link, igmp_rate: Rate, choice: &Choice) -> Port {
     let own_flags = [
         (port.config.role == Role::Upstream, PORT_UPSTREAM),
         (port.closed, PORT_CLOSED),
@@ -265,24 +286,25 @@ fn entry(port: &ConfiguredPort, link: &Link, igmp_rate: Rate, flags: u32) -> Por
             !port.config.policy.group_filter.is_open(),
             PORT_FILTERS_GROUPS,
         ),
+        (port.leaves_replicating_to_tc(choice), PORT_REPLICATES_IN_TC),
     ];
     let set = own_flags.into_iter().filter(|(is_set, _)| *is_set);
     Port {
         igmp_rate,
         slot: port.slot,
-        flags: set.fold(flags, |flags, (_, flag)| flags | flag),
+        flags: set.fold(choice.flags, |flags, (_, flag)| flags | flag),
         mac: link.mac.unwrap_or_default(),
         ttl_threshold: port.config.ttl_threshold,
         reserved: 0,
-        device: link.index.0,
-        tag: UNTAGGED,
+        device: choice.seat.device,
+        tag: choice.seat.tag,
     }
 }
 
 /// Tells the kernel programs what has changed for them.
 pub(super) fn tell_program(port: &ConfiguredPort, igmp_rate: Rate, datapath: &mut Datapath) {
     let Some(device) = &port.device else { return };
-    let entry = entry(port, &device.link, igmp_rate, device.choice.flags);
+    let entry = entry(port, &device.link, igmp_rate, &device.choice);
     if let Err(error) = datapath.put_port(device.link.index, entry) {
         warn!(
             interface = port.config.name,

@@ -7,9 +7,10 @@ use ipnet::Ipv4Net;
 use tracing::{info, warn};
 
 use super::super::links::{Link, Snapshot};
-use super::super::netdev::{Devices, Features};
+use super::super::vlan;
 use super::choice::Facts;
-use super::device::{World, attach, end_multicast, load_egress};
+use super::device::{World, attach, load_egress, release};
+use super::trunk::Trunk;
 use super::{ConfiguredPort, PortEvent};
 use crate::config::Mode;
 
@@ -26,7 +27,6 @@ const NO_ADDRESS: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 32);
 pub(super) fn follow_device(
     port: &mut ConfiguredPort,
     snapshot: &Snapshot,
-    features: Option<&Devices>,
     world: &mut World<'_>,
     events: &mut Vec<PortEvent>,
 ) -> bool {
@@ -42,26 +42,27 @@ pub(super) fn follow_device(
         );
         stop(port, events);
         port.device = None;
-        port.reason = "no such device".into();
-        // The device took its attachment along; its entry is ours to remove.
-        let _ = world.datapath.delete_port(index);
+        // It took its programs along, unless it is a VLAN; its entries are ours to remove.
+        release(index, port.config.role, world);
     }
-    let Some(link) = link else { return true };
-    let features = features.and_then(|features| features.get(&link.index).copied());
+    let Some(link) = link else {
+        port.reason = vlan::absence(&port.config, snapshot);
+        return true;
+    };
     if let Some(device) = &mut port.device {
         let is_other_mac = link.mac.is_some_and(|mac| mac != device.mac);
         device.link = link.clone();
         if is_other_mac {
             load_egress(port, world, events);
         }
-        if let Some(why) = reason_to_attach_again(port, snapshot.taken, features, world) {
+        if let Some(why) = reason_to_attach_again(port, snapshot, world) {
             warn!(interface = link.name, "{why}: attaching again");
-            attach_again(port, features, world, events);
+            attach_again(port, snapshot, world, events);
         }
     } else if !world.has_time() {
         return false;
     } else {
-        match attach(port, link, features, world) {
+        match attach(port, link, snapshot, world) {
             Ok(device) => {
                 let how = &device.choice.reason;
                 info!(
@@ -74,29 +75,25 @@ pub(super) fn follow_device(
             Err(error) => refused(port, &error),
         }
     }
-    port.no_redirect = port.device.as_ref().and_then(|device| {
-        let choice = &device.choice;
-        choice.no_redirect(port.mode(), &device.link, features)
-    });
     true
 }
 
 /// Why the programs on a device should be put there anew; `None` = they are there, and the right ones.
 fn reason_to_attach_again(
     port: &ConfiguredPort,
-    taken: Option<Instant>,
-    features: Option<Features>,
+    snapshot: &Snapshot,
     world: &mut World<'_>,
 ) -> Option<&'static str> {
     let device = port.device.as_ref()?;
-    let own_xdp = world.own_xdp(&device.link).ok()?;
-    if device.choice.has_xdp() {
-        // What was read before we attached does not show it.
-        let is_later = taken.is_some_and(|taken| taken > device.attached_at);
-        let is_gone = is_later && device.link.xdp != Some(own_xdp);
-        return is_gone.then_some("somebody took our XDP program off");
+    if world.hooks.is_without(device.link.index) {
+        return Some("its program could not be put back");
     }
-    let facts = Facts::new(&device.link, features, own_xdp);
+    let trunk = Trunk::of(port.mode(), &device.link, snapshot);
+    let facts = Facts::new(&trunk, world.own_xdp(trunk.link).ok()?);
+    if device.choice.has_xdp() {
+        let is_other = facts.hides_tags != device.facts.hides_tags;
+        return is_other.then_some("VLAN tags are treated in another way now");
+    }
     let may_change = port.mode() == Mode::Auto && device.link.mac.is_some();
     (may_change && facts != device.facts).then_some("another program may suit it now")
 }
@@ -104,18 +101,17 @@ fn reason_to_attach_again(
 /// Puts the programs on a device anew. Memberships stay.
 pub(super) fn attach_again(
     port: &mut ConfiguredPort,
-    features: Option<Features>,
+    snapshot: &Snapshot,
     world: &mut World<'_>,
     events: &mut Vec<PortEvent>,
 ) {
     let Some(device) = port.device.take() else {
         return;
     };
-    let link = device.link.clone();
+    let link = device.link;
     // A device has one program a hook: the old ones go first.
-    device.end();
-    end_multicast(port.config.role, link.index, world.socket);
-    match attach(port, &link, features, world) {
+    release(link.index, port.config.role, world);
+    match attach(port, &link, snapshot, world) {
         Ok(device) => {
             port.device = Some(device);
             events.push(PortEvent::EgressChanged(link.index));
@@ -186,7 +182,7 @@ fn addresses(port: &ConfiguredPort, link: &Link, snapshot: &Snapshot) -> Vec<Ipv
     if !link.addresses.is_empty() {
         return link.addresses.clone();
     }
-    let lender = port.config.unnumbered.as_ref();
+    let lender = port.config.lender();
     let borrowed = lender.and_then(|lender| snapshot.links.get(lender)?.addresses.first());
     let host = borrowed.map(|address| Ipv4Net::from(address.addr()));
     host.into_iter().collect()

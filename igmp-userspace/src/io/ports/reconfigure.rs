@@ -10,7 +10,6 @@ use tracing::{info, warn};
 
 use super::super::datapath::Datapath;
 use super::super::links::Snapshot;
-use super::super::netdev::Features;
 use super::super::packet_socket::PacketSocket;
 use super::device::{
     World, attach, end_multicast, load_egress, receive_multicast, release, tell_program,
@@ -34,8 +33,16 @@ impl Ports {
         socket: &PacketSocket,
     ) -> Result<Vec<PortEvent>> {
         check_number(&rules)?;
-        let mut world = World::new(igmp_rate, datapath, socket);
-        let mut added = self.attach_named(&rules, snapshot, &mut world)?;
+        let snapshot = &self.complete(snapshot, &rules);
+        let hooks = std::mem::take(&mut self.hooks);
+        let mut world = World::new(igmp_rate, hooks, datapath, socket);
+        let mut added = match self.attach_named(&rules, snapshot, &mut world) {
+            Ok(added) => added,
+            Err(error) => {
+                self.hooks = world.hooks;
+                return Err(error);
+            }
+        };
         let rate_changed = self.igmp_rate != igmp_rate;
         self.igmp_rate = igmp_rate;
         self.rules = rules;
@@ -46,6 +53,7 @@ impl Ports {
                 tell_program(port, igmp_rate, world.datapath);
             }
         }
+        self.hooks = world.hooks;
         Ok(events)
     }
 
@@ -69,8 +77,7 @@ impl Ports {
         for config in wanted {
             if let Some(mut port) = present.remove(&config.name) {
                 if port.config != config {
-                    let features = self.features_of(port.index());
-                    change(&mut port, config, features, world, events);
+                    change(&mut port, config, snapshot, world, events);
                 }
                 self.configured.push(port);
             } else if let Some(port) = added.remove(&config.name) {
@@ -94,7 +101,7 @@ impl Ports {
             info!(interface = name, "no longer an interface of ours");
             stop(&mut port, events);
             if let Some(index) = port.index() {
-                release(index, port.config.role, world.datapath, world.socket);
+                release(index, port.config.role, world);
             }
         }
     }
@@ -138,8 +145,7 @@ impl Ports {
             let mut port = new_port(config, slot, world.datapath);
             let name = port.config.name.clone();
             if let Some(link) = snapshot.links.get(&name) {
-                let features = self.features_of(Some(link.index));
-                let device = attach(&mut port, link, features, world);
+                let device = attach(&mut port, link, snapshot, world);
                 port.device = Some(device.with_context(|| name.clone())?);
             }
             added.insert(name, port);
@@ -170,7 +176,7 @@ impl Ports {
             Err(error) => {
                 for port in added.values() {
                     if let Some(index) = port.index() {
-                        release(index, port.config.role, world.datapath, world.socket);
+                        release(index, port.config.role, world);
                     }
                 }
                 Err(error)
@@ -202,7 +208,7 @@ fn new_port(config: InterfaceConfig, slot: u32, datapath: &mut Datapath) -> Conf
 fn change(
     port: &mut ConfiguredPort,
     config: InterfaceConfig,
-    features: Option<Features>,
+    snapshot: &Snapshot,
     world: &mut World<'_>,
     events: &mut Vec<PortEvent>,
 ) {
@@ -220,7 +226,7 @@ fn change(
     port.config = config;
     port.reconfigured = true;
     if is_other_mode {
-        attach_again(port, features, world, events);
+        attach_again(port, snapshot, world, events);
     } else if is_other_egress {
         load_egress(port, world, events);
     } else {

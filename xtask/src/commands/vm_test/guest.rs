@@ -21,7 +21,7 @@ const INIT: &str = include_str!("guest/init.sh");
 const TOOLS: [&str; 2] = ["ip", "ethtool"];
 /// Devices that tests make, each after what it depends on, and what TC needs before tcx. What a kernel has built in or lacks
 /// is left out.
-const MODULES: [&str; 7] = [
+const MODULES: [&str; 10] = [
     "llc",
     "stp",
     "bridge",
@@ -29,6 +29,9 @@ const MODULES: [&str; 7] = [
     "tun",
     "sch_ingress",
     "cls_bpf",
+    "garp",
+    "mrp",
+    "8021q",
 ];
 
 /// A test binary, where it lies on this machine, and its arguments.
@@ -139,7 +142,10 @@ pub fn write_initramfs(
     collect_modules(&kernel.modules, &mut modules)?;
     for (number, module) in MODULES.iter().enumerate() {
         if let Some(path) = modules.iter().find(|path| is_module(path, module)) {
-            root.program(&format!("modules/{number}-{module}"), &uncompressed(path)?)?;
+            root.program(
+                &format!("modules/{number:02}-{module}"),
+                &uncompressed(path)?,
+            )?;
         }
     }
     Ok(root.finish()?)
