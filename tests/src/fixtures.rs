@@ -11,16 +11,18 @@
 )]
 
 pub mod datagram;
+mod ports;
 
+use std::fs;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use aya::maps::{MapData, RingBuf};
 use aya::programs::{TestRun, TestRunAttrs, TestRunOptions};
 use igmp_common::Counter;
 use igmp_common::maps::{
-    FlowStats, Mac, OutputDrops, PORT_CLOSED, PORT_FILTERS_GROUPS, PORT_TC, PORT_UPSTREAM, Port,
+    FlowStats, OutputDrops, PORT_CLOSED, PORT_FILTERS_GROUPS, PORT_TC, PORT_UPSTREAM, Port,
     Refusal, UNTAGGED,
 };
 use igmp_common::police::Rate;
@@ -28,10 +30,11 @@ use igmp_userspace::fib::routes::Member;
 use igmp_userspace::fib::sources::{self, InterfaceSources};
 use igmp_userspace::fib::{Fib, FlowId, Upstream, groups};
 use igmp_userspace::io::datapath::pool::{Job, Pool};
-use igmp_userspace::io::datapath::{Attachment, Datapath, Egress, Hook, Loaded, Options};
+use igmp_userspace::io::datapath::{Attachment, Datapath, Egress, Hook, Loaded, Options, Output};
 use igmp_userspace::proto::{FilterMode, GroupFilter, IfIndex};
 
 use crate::capture::Capture;
+use crate::host::FrameSender;
 use crate::netns::Namespace;
 use datagram::PORT_MAC;
 
@@ -43,6 +46,10 @@ pub const LOOPBACK: IfIndex = IfIndex(1);
 const ELSEWHERE: IfIndex = IfIndex(1 << 30);
 const SLOT: u32 = 5;
 const OUTPUT_SLOT: u32 = 6;
+/// A VLAN of the device that test frames come in on, once [`World::add_vlan`] has made it a port. No device has this
+/// index.
+pub const VLAN_PORT: IfIndex = IfIndex(1 << 29);
+const VLAN_SLOT: u32 = 7;
 /// The Ethernet address of the device at the near end of a [`Cable`].
 pub const OUTPUT_MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0x02];
 
@@ -76,6 +83,12 @@ impl Cable {
         Capture::start(&self.namespace, Self::FAR)
     }
 
+    /// Sends frames in at the far end.
+    #[must_use]
+    pub fn sender(&self) -> FrameSender {
+        FrameSender::on(&self.namespace, Self::FAR)
+    }
+
     /// Runs `test` with the world of [`World::new`] whose port has the TC program only, and whose output is the near end.
     pub fn with_tc<T: Send>(&self, test: impl FnOnce(&mut World) -> T + Send) -> T {
         self.namespace.enter(|| {
@@ -106,8 +119,24 @@ pub struct Outcome {
     pub frame: Vec<u8>,
     /// The one counter it bumped.
     pub counter: Counter,
+    /// Of which port: [`PORT`] or [`VLAN_PORT`].
+    pub port: IfIndex,
     /// Mean time of a run, in nanoseconds.
     pub nanoseconds: u128,
+}
+
+/// Whether [`World::run_live`] works: since kernel 5.18 (b530e9e1063e). Says that the test is skipped where it does not.
+#[must_use]
+pub fn can_run_live() -> bool {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers = release
+        .split('.')
+        .map_while(|number| number.parse::<u32>().ok());
+    let can = (numbers.next(), numbers.next()) >= (Some(5), Some(18));
+    if !can {
+        println!("SKIP: test runs send frames since kernel 5.18, this is {release}");
+    }
+    can
 }
 
 /// A loaded datapath with one port.
@@ -171,12 +200,14 @@ impl World {
                 slot: SLOT,
                 flags: PORT_UPSTREAM,
                 mac: PORT_MAC,
+                device: PORT.0,
                 ..Port::default()
             },
             output_port: Port {
                 slot: OUTPUT_SLOT,
                 mac: OUTPUT_MAC,
                 ttl_threshold,
+                device: output.0,
                 ..Port::default()
             },
             hook: Hook::XdpNative,
@@ -213,16 +244,10 @@ impl World {
         Ok(self.datapath.put_port(self.output, self.output_port)?)
     }
 
-    /// Gives outputs another TTL threshold than the rest, for the TC program.
-    pub fn set_threshold_of(&mut self, outputs: &[IfIndex], threshold: u8) -> Result<()> {
-        let port = Port {
-            ttl_threshold: threshold,
-            ..self.output_port
-        };
-        for output in outputs {
-            self.datapath.put_port(*output, port)?;
-        }
-        Ok(())
+    /// Sets the output's MTU.
+    pub fn set_mtu(&mut self, mtu: usize) -> Result<()> {
+        self.fib.set_output_mtus([(self.output, mtu)].into());
+        self.write_maps()
     }
 
     /// Says that XDP does not reach the output, or that it does.
@@ -293,8 +318,12 @@ impl World {
 
     /// Attaches a program to a device, which has these `PORT_*` and accepts packets from anywhere.
     pub fn attach(&mut self, interface: IfIndex, hook: Hook, flags: u32) -> Result<Attachment> {
-        self.datapath
-            .put_port(interface, Port { flags, ..self.port })?;
+        let port = Port {
+            flags,
+            device: interface.0,
+            ..self.port
+        };
+        self.datapath.put_port(interface, port)?;
         let anywhere = InterfaceSources {
             interface,
             addresses: Vec::new(),
@@ -351,27 +380,6 @@ impl World {
         self.write_maps()
     }
 
-    /// Has several output interfaces with these addresses want `group`, for the TC program.
-    pub fn join_on(&mut self, group: Ipv4Addr, interfaces: &[(IfIndex, Mac)]) -> Result<()> {
-        let mut members = Vec::new();
-        for (interface, mac) in interfaces {
-            if *interface != PORT {
-                let port = Port {
-                    mac: *mac,
-                    ..self.output_port
-                };
-                self.datapath.put_port(*interface, port)?;
-            }
-            members.push(Member {
-                interface: *interface,
-                mode: FilterMode::Exclude,
-                sources: Vec::new(),
-            });
-        }
-        self.fib.update_group(group, &members)?;
-        self.write_maps()
-    }
-
     /// Has nobody want `group`.
     pub fn leave(&mut self, group: Ipv4Addr) -> Result<()> {
         self.fib.update_group(group, &[])?;
@@ -380,8 +388,9 @@ impl World {
 
     fn write_maps(&mut self) -> Result<()> {
         while let Some(change) = self.fib.poll_change() {
-            let egress = &self.egress;
-            self.datapath.apply(&change, &|_| egress.fd())?;
+            let (egress, device) = (&self.egress, self.output);
+            let output = |program| Output { device, program };
+            self.datapath.apply(&change, &|_| egress.fd().map(output))?;
         }
         Ok(())
     }
@@ -410,22 +419,31 @@ impl World {
 
     /// Runs the program on `frame` `repeat` times; the frame of the outcome is the last run's.
     pub fn run_repeated(&mut self, frame: &[u8], repeat: u32) -> Result<Outcome> {
-        let before = self.datapath.counters(SLOT)?;
+        const SLOTS: [(IfIndex, u32); 2] = [(PORT, SLOT), (VLAN_PORT, VLAN_SLOT)];
+        let before = SLOTS.map(|(_, slot)| self.datapath.counters(slot));
         let (verdict, frame, nanoseconds) = self.test_run(frame, repeat)?;
-        let after = self.datapath.counters(SLOT)?;
-        let bumped: Vec<Counter> = (Counter::ALL.iter().copied())
-            .filter(|counter| after[*counter as usize] != before[*counter as usize])
-            .collect();
-        let total: u64 = after.iter().sum::<u64>() - before.iter().sum::<u64>();
+        let mut bumped = Vec::new();
+        for ((port, slot), before) in SLOTS.into_iter().zip(before) {
+            let (before, after) = (before?, self.datapath.counters(slot)?);
+            for counter in Counter::ALL {
+                let count = after[*counter as usize] - before[*counter as usize];
+                if count > 0 {
+                    bumped.push((port, *counter, count));
+                }
+            }
+        }
+        let [(port, counter, count)] = bumped[..] else {
+            bail!("not one counter: {bumped:?}");
+        };
         ensure!(
-            total == u64::from(repeat),
-            "a frame bumps one counter, {repeat} bumped {total}"
+            count == u64::from(repeat),
+            "a frame bumps one counter, {repeat} bumped {count}"
         );
-        ensure!(bumped.len() == 1, "more than one counter: {bumped:?}");
         Ok(Outcome {
             verdict,
             frame,
-            counter: bumped[0],
+            counter,
+            port,
             nanoseconds,
         })
     }
