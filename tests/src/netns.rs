@@ -12,6 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use aya::programs::{SchedClassifier, TcAttachType};
+use serde_json::Value;
 
 use crate::sys;
 use crate::wait::wait_until;
@@ -138,6 +139,20 @@ impl Namespace {
         let tun = tun.unwrap_or_else(|error| panic!("tun device {device}: {error}"));
         self.ip(&format!("link set {device} up"));
         tun
+    }
+
+    /// Frames that its devices have dropped: theirs is what was lost between two sockets and no program refused.
+    pub fn dropped_frames(&self) -> u64 {
+        let shown = self.run(&["ip", "-json", "-stats", "link", "show"]);
+        let devices: Value = serde_json::from_str(&shown).expect("ip prints JSON");
+        let devices = devices.as_array().expect("a list of devices").iter();
+        let dropped = |device: &Value, way| {
+            let count = device["stats64"][way]["dropped"].as_u64();
+            count.expect("a device counts what it drops")
+        };
+        devices
+            .map(|device| dropped(device, "rx") + dropped(device, "tx"))
+            .sum()
     }
 
     /// Index of a device; it changes when a device is deleted and made again under the same name.
