@@ -178,6 +178,14 @@ impl Daemon {
         row["value"].as_u64().expect("a count")
     }
 
+    /// How many multicast packets that came in on an interface it has forwarded, in XDP or in TC.
+    #[track_caller]
+    pub fn forwarded_from(&self, interface: &str) -> u64 {
+        let verdicts = ["forwarded", "forwarded_to_upstream", "pass_to_tc"];
+        let counts = verdicts.map(|name| self.counter_on(interface, name));
+        counts.into_iter().sum()
+    }
+
     /// What `igmpctl show interfaces` says of one.
     ///
     /// # Panics

@@ -7,6 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::host::{DEVICE, Host};
+use crate::netns::Namespace;
 use crate::sys::{self, in_addr};
 
 /// UDP port of every stream.
@@ -141,6 +142,28 @@ pub fn segmenting_socket(host: &Host, segment: u16) -> UdpSocket {
         .expect("a socket to send multicast with");
     let segment = libc::c_int::from(segment);
     sys::set_option(&socket, libc::IPPROTO_UDP, UDP_SEGMENT, &segment).expect("kernel 4.18");
+    socket
+}
+
+/// A socket that receives every copy of a stream that reaches a namespace, on whichever device; [`sequence_of`] reads what
+/// it receives. Which devices are members is somebody else's affair.
+pub fn receiver_of_all_copies(namespace: &Namespace, group: Ipv4Addr) -> UdpSocket {
+    /// Room for a few hundred copies at once, each with the page that XDP gives a frame.
+    const RECEIVE_BUFFER_BYTES: i32 = 16 << 20;
+    const SOON: Duration = Duration::from_secs(5);
+    let socket = namespace
+        .enter(|| UdpSocket::bind((group, PORT)))
+        .expect("a socket");
+    sys::set_option(
+        &socket,
+        libc::SOL_SOCKET,
+        libc::SO_RCVBUFFORCE,
+        &RECEIVE_BUFFER_BYTES,
+    )
+    .expect("a socket option");
+    socket
+        .set_read_timeout(Some(SOON))
+        .expect("a timeout above zero");
     socket
 }
 
