@@ -143,16 +143,24 @@ impl Namespace {
 
     /// Frames that its devices have dropped: theirs is what was lost between two sockets and no program refused.
     pub fn dropped_frames(&self) -> u64 {
-        let shown = self.run(&["ip", "-json", "-stats", "link", "show"]);
-        let devices: Value = serde_json::from_str(&shown).expect("ip prints JSON");
+        let devices = self.statistics();
         let devices = devices.as_array().expect("a list of devices").iter();
-        let dropped = |device: &Value, way| {
-            let count = device["stats64"][way]["dropped"].as_u64();
-            count.expect("a device counts what it drops")
-        };
         devices
-            .map(|device| dropped(device, "rx") + dropped(device, "tx"))
+            .flat_map(|device| ["rx", "tx"].map(|way| count(device, way, "dropped")))
             .sum()
+    }
+
+    /// Frames that a device has sent.
+    pub fn sent_frames(&self, device: &str) -> u64 {
+        let devices = self.statistics();
+        let mut devices = devices.as_array().expect("a list of devices").iter();
+        let device = devices.find(|shown| shown["ifname"] == device);
+        count(device.expect("there is such a device"), "tx", "packets")
+    }
+
+    fn statistics(&self) -> Value {
+        let shown = self.run(&["ip", "-json", "-stats", "link", "show"]);
+        serde_json::from_str(&shown).expect("ip prints JSON")
     }
 
     /// Index of a device; it changes when a device is deleted and made again under the same name.
@@ -166,6 +174,11 @@ impl Drop for Namespace {
     fn drop(&mut self) {
         remove(&self.name);
     }
+}
+
+fn count(device: &Value, way: &str, what: &str) -> u64 {
+    let count = device["stats64"][way][what].as_u64();
+    count.expect("a device counts")
 }
 
 /// The locally administered MAC that the test world gives to the owner of an address.
