@@ -119,6 +119,8 @@ fn bpf_code(file: &[u8]) -> Vec<Range<usize>> {
     /// ELF of 64 bits, little endian.
     const MAGIC: &[u8] = b"\x7fELF\x02\x01";
     const EM_BPF: u64 = 247;
+    /// At least, of what igmpd includes.
+    const ALIGNMENT: usize = 8;
     const SHF_EXECINSTR: u64 = 4;
     let number = |at: usize, size: usize| {
         let mut bytes = [0; 8];
@@ -126,10 +128,10 @@ fn bpf_code(file: &[u8]) -> Vec<Range<usize>> {
         u64::from_le_bytes(bytes)
     };
     let offset = |at, size| usize::try_from(number(at, size)).expect("it is in memory");
-    let starts = file.windows(MAGIC.len()).enumerate();
-    let objects =
-        starts.filter(|(start, bytes)| *bytes == MAGIC && number(start + 18, 2) == EM_BPF);
-    let sections = objects.flat_map(|(start, _)| {
+    let starts = (0..file.len()).step_by(ALIGNMENT);
+    let objects = starts
+        .filter(|start| file[*start..].starts_with(MAGIC) && number(start + 18, 2) == EM_BPF);
+    let sections = objects.flat_map(|start| {
         let table = start + offset(start + 0x28, 8);
         let [size, count] = [0x3a, 0x3c].map(|field| offset(start + field, 2));
         (0..count).map(move |n| (start, table + n * size))

@@ -114,3 +114,6 @@ fn name(binary: &Path) -> &str {
     let file = file.expect("cargo gives a test the name of its source and a number");
     file.rsplit_once('-').map_or(file, |(name, _)| name)
 }
+
+#[cfg(test)]
+mod tests;
