@@ -5,6 +5,7 @@ pub mod control;
 pub mod ctl;
 pub mod daemon;
 pub mod datapath;
+mod detached;
 pub mod events;
 mod kernel_log;
 pub mod links;
