@@ -1,7 +1,6 @@
 //! Whether somebody has detached a program of ours (`bpftool link detach`).
 //!
-//! The kernel does not tell, and asking it waits for the lock over its network devices, which it holds for seconds while it
-//! takes down a namespace with hundreds of them. So a thread of its own asks.
+//! The kernel does not tell, and asking it waits for its lock over network devices.
 
 use std::fs;
 use std::io;
@@ -9,9 +8,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
+
+use super::beside;
 
 /// How often it is asked.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -20,23 +20,23 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 #[must_use]
 pub fn watch() -> mpsc::Receiver<()> {
     let (seen, receiver) = mpsc::channel(1);
-    tokio::spawn(async move {
+    beside::spawn("detached", || async move {
         let mut ticks = interval(LOOK_AGAIN);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !seen.is_closed() {
             ticks.tick().await;
-            match spawn_blocking(is_any_detached).await {
-                Ok(Ok(true)) => {
+            match is_any_detached() {
+                Ok(true) => {
                     // Full: it is known already.
                     let _ = seen.try_send(());
                 }
-                Ok(Err(error)) => {
+                Err(error) => {
                     warn!(
                         "programs that somebody detaches will not be noticed: /proc/self/fd: {error}"
                     );
                     return;
                 }
-                Ok(Ok(false)) | Err(_) => {}
+                Ok(false) => {}
             }
         }
     });
