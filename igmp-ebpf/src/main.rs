@@ -99,11 +99,11 @@ fn redirect(
 /// Whether the packet is left to TC.
 #[inline(always)]
 fn is_replicated_in_tc(frame: &impl Packet, port: &Port, route: &Route) -> bool {
-    const FLAGS: u32 = PORT_TC | PORT_REPLICATES_IN_TC | PORT_LOCAL_SENDERS;
+    const FLAGS: u32 = PORT_REPLICATES_IN_TC | PORT_LOCAL_SENDERS;
     route.flags & FLOW_TC != 0
         || route.packet.total_len > (route.flags >> FLOW_MTU_SHIFT) as usize
         || (port.flags & FLAGS != 0
-            && (port.flags & (PORT_TC | PORT_REPLICATES_IN_TC) != 0
+            && (port.flags & PORT_REPLICATES_IN_TC != 0
                 || has_unfinished_checksum(frame, &route.packet)))
 }
 

@@ -83,10 +83,9 @@ fn every_message_of_version_3_that_is_missing_or_too_many_is_found() {
     for (index, removed) in version_3().iter().enumerate() {
         let mut missing = version_3();
         missing.remove(index);
-        // Without its query an answer is one to the query that need not be answered.
-        let is_query = removed.direction == Direction::Out;
-        assert_eq!(is_good(missing, 3), is_query, "without {removed:?}");
-        if !is_query {
+        // Without its query an answer is a report that nobody asked for.
+        assert!(!is_good(missing, 3), "without {removed:?}");
+        if removed.direction == Direction::In {
             let mut doubled = version_3();
             let mut again = removed.clone();
             again.at += Duration::from_millis(1);
@@ -94,6 +93,22 @@ fn every_message_of_version_3_that_is_missing_or_too_many_is_found() {
             assert!(!is_good(doubled, 3), "twice {removed:?}");
         }
     }
+}
+
+/// A host answers for what it has joined when its answer is due, not when it was asked.
+#[test]
+fn the_answers_to_a_query_before_the_join_and_to_the_last_before_the_leave_are_good() {
+    let mut frames = version_3();
+    for frame in &mut frames {
+        frame.at += Duration::from_secs(1);
+    }
+    frames.extend([
+        query(990, 3),
+        record(1_600, RecordType::IsEx, GROUP),
+        query(9_100, 3),
+        record(9_800, RecordType::IsEx, GROUP),
+    ]);
+    assert!(is_good(frames, 3));
 }
 
 #[test]
