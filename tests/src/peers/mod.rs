@@ -15,10 +15,12 @@ mod bridge;
 mod frr;
 mod igmpproxy;
 pub mod reports;
+mod smcroute;
 
 pub use bridge::BridgeQuerier;
 pub use frr::Frr;
 pub use igmpproxy::IgmpProxy;
+pub use smcroute::Smcroute;
 
 /// Query Interval of every querier here.
 pub const QUERY_INTERVAL: Duration = Duration::from_secs(3);
