@@ -84,6 +84,16 @@ pub fn come_first() -> io::Result<()> {
     check(unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const parameters) }).map(drop)
 }
 
+/// Keeps the calling thread on one core.
+pub fn pin_to(cpu: usize) -> io::Result<()> {
+    // SAFETY: a set of cores is plain data for which zero, the empty set, is valid.
+    let mut cores: libc::cpu_set_t = unsafe { zeroed() };
+    // SAFETY: `cores` is a set of cores.
+    unsafe { libc::CPU_SET(cpu, &mut cores) };
+    // SAFETY: the kernel reads as many bytes from `cores` as it has; 0 is the calling thread.
+    check(unsafe { libc::sched_setaffinity(0, size_of_val(&cores), &raw const cores) }).map(drop)
+}
+
 /// setsockopt(2) with the kernel's own structure, or a slice of words, as the value.
 pub fn set_option<T: ?Sized>(
     socket: &impl AsFd,

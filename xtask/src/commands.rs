@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod build;
 mod run;
 mod setup;
@@ -20,7 +21,8 @@ mod vm_test;
 Start here:
   cargo xtask run                     see it work: a lab of network namespaces on this machine
   cargo xtask run -- --iface eth0     build igmpd and run it on real interfaces
-  cargo xtask test                    every test there is"
+  cargo xtask test                    every test there is
+  cargo xtask bench                   what it costs, beside others"
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -34,6 +36,7 @@ enum Command {
     Run(run::Run),
     Test(test::Test),
     VmTest(vm_test::VmTest),
+    Bench(bench::Bench),
 }
 
 impl Cli {
@@ -49,6 +52,7 @@ impl Cli {
             Command::Run(run) => run.run(),
             Command::Test(test) => test.run(),
             Command::VmTest(test) => test.run(),
+            Command::Bench(bench) => bench.run(),
         }
     }
 }

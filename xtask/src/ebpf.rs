@@ -43,6 +43,13 @@ impl Objects {
     }
 }
 
+/// The object with the benchmark's own programs that [`command`] leaves under `target_dir`.
+#[must_use]
+pub fn benchmark_object(target_dir: &Path) -> PathBuf {
+    let directory = target_dir.join(TARGET).join("release");
+    directory.join("igmp-bench-programs")
+}
+
 /// The cargo command that builds the objects into `target_dir`.
 ///
 /// `target_dir` must not be one that a cargo which waits for this command is using: cargo locks it. `arch` is the

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::setup;
 use crate::progress::Progress;
-use crate::workspace;
+use crate::workspace::{self, find_program, is_root};
 
 /// Build igmpd and igmpctl, with the kernel programs inside
 #[derive(Args)]
@@ -68,4 +68,15 @@ pub fn name_binaries(command: &mut Command, directory: &Path) {
     command
         .env("IGMPD_BIN", directory.join("igmpd"))
         .env("IGMPCTL_BIN", directory.join("igmpctl"));
+}
+
+/// The command that runs one of them as root.
+pub fn as_root(program: &Path) -> Result<Command> {
+    if is_root() {
+        return Ok(Command::new(program));
+    }
+    find_program("sudo").context("this needs root, and there is no sudo here: run it as root")?;
+    let mut sudo = Command::new("sudo");
+    sudo.arg("--preserve-env").arg(program);
+    Ok(sudo)
 }

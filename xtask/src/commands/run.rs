@@ -2,16 +2,14 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
-use super::build::{Profile, build, name_binaries};
+use super::build::{Profile, as_root, build, name_binaries};
 use super::setup;
 use crate::progress::Progress;
-use crate::workspace::{find_program, is_root};
 
 /// See it work in a lab of network namespaces, or run igmpd on interfaces of this machine
 ///
@@ -83,16 +81,6 @@ fn means_igmpd(flag: &OsStr) -> bool {
     const IGMPD: [&str; 6] = ["--iface", "--config", "--help", "-h", "--version", "-V"];
     let flag = flag.to_string_lossy();
     IGMPD.contains(&flag.split('=').next().unwrap_or_default())
-}
-
-fn as_root(program: &Path) -> Result<Command> {
-    if is_root() {
-        return Ok(Command::new(program));
-    }
-    find_program("sudo").context("this needs root, and there is no sudo here: run it as root")?;
-    let mut sudo = Command::new("sudo");
-    sudo.arg("--preserve-env").arg(program);
-    Ok(sudo)
 }
 
 #[cfg(test)]

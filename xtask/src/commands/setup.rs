@@ -45,6 +45,14 @@ const TEST_TOOLS: [Tool; 6] = [
     tool("igmpproxy", "igmpproxy"),
 ];
 
+/// What the benchmark calls: the lab's tools, and those that igmpd is compared with.
+const BENCHMARK_TOOLS: [Tool; 4] = [
+    LAB_TOOLS[0],
+    LAB_TOOLS[1],
+    tool("smcrouted", "smcroute"),
+    tool("igmpproxy", "igmpproxy"),
+];
+
 /// What running tests in virtual machines calls.
 const VM_TOOLS: [Tool; 6] = [
     LAB_TOOLS[0],
@@ -56,7 +64,7 @@ const VM_TOOLS: [Tool; 6] = [
 ];
 /// Packages among them whose service would start with the installation and take the multicast routing of the machine;
 /// the service has the package's name. The tests start the programs themselves, in namespaces.
-const SERVICES: [&str; 2] = ["frr", "igmpproxy"];
+const SERVICES: [&str; 3] = ["frr", "igmpproxy", "smcroute"];
 
 /// Find or install what building and testing need
 ///
@@ -98,6 +106,12 @@ pub fn for_build(progress: &Progress) -> Result<()> {
 pub fn for_lab(progress: &Progress) -> Result<()> {
     ensure_toolchain(progress)?;
     ensure_tools(progress, &LAB_TOOLS)
+}
+
+/// What the benchmark needs.
+pub fn for_benchmark(progress: &Progress) -> Result<()> {
+    ensure_toolchain(progress)?;
+    ensure_tools(progress, &BENCHMARK_TOOLS)
 }
 
 /// What the tests on real kernels need beyond a build.
