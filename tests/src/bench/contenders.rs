@@ -113,7 +113,7 @@ impl Contender {
                 let daemon =
                     Daemon::start_with(&site.gateway, &igmpd(&site, who, &fan_outs), "info");
                 if who == Who::XdpNative {
-                    programs.hand_to(&attached_to_input(&site.gateway));
+                    hand_to_igmpd(&mut programs, &site);
                 }
                 wait_for_flows(&daemon, fan_outs.len());
                 Work::Daemon(daemon)
@@ -179,6 +179,11 @@ impl Contender {
         };
         load::sample(&self.site, &self.programs, load, cpu, bursts)
     }
+}
+
+/// Has frames go into the program that igmpd has attached to the input.
+pub fn hand_to_igmpd(programs: &mut Programs, site: &Site) {
+    programs.hand_to(&attached_to_input(&site.gateway));
 }
 
 /// A configuration of igmpd with static groups.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::Run;
 use super::contenders::{Contender, Who};
-use super::load::Sample;
+use super::load::{self, Sample};
 use super::plot::{self, Curves, Picture};
 use super::report::{Bound, Figure, Subject, Target, find};
 
@@ -39,7 +39,7 @@ pub fn run(run: &Run) -> Option<Vec<Figure>> {
         run.say(&format!("setting up {}", who.name()))?;
         contenders.push(Contender::new(who, fan_outs, run.cpu));
     }
-    let mut values: BTreeMap<Subject, (Vec<f64>, u64)> = BTreeMap::new();
+    let mut values: BTreeMap<Subject, Vec<Sample>> = BTreeMap::new();
     for round in 0..run.rounds {
         for frame_len in frame_lens {
             run.say(&format!(
@@ -48,9 +48,7 @@ pub fn run(run: &Run) -> Option<Vec<Figure>> {
                 run.rounds
             ))?;
             let mut note = |subject, sample: Sample| {
-                let (values, astray) = values.entry(subject).or_default();
-                values.push(sample.ns_a_packet);
-                *astray += sample.astray;
+                values.entry(subject).or_default().push(sample);
             };
             let generator = contenders[0].sample_generator(*frame_len, run.cpu, run.bursts);
             note(
@@ -71,12 +69,7 @@ pub fn run(run: &Run) -> Option<Vec<Figure>> {
             }
         }
     }
-    let figures = values.into_iter().map(|(subject, (values, astray))| {
-        let mut figure = Figure::new(subject, UNIT, &values);
-        figure.astray = astray;
-        figure
-    });
-    Some(figures.collect())
+    Some(load::figures(values, UNIT).collect())
 }
 
 fn subject(who: Who, fan_out: usize, frame_len: usize) -> Subject {

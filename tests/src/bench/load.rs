@@ -1,5 +1,6 @@
 //! Load: bursts of frames on one core, and what the core spends until every copy has arrived.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -7,6 +8,7 @@ use std::time::{Duration, Instant};
 use etherparse::PacketBuilder;
 
 use super::programs::{Programs, TTL, Way};
+use super::report::{Figure, Subject};
 use super::site::{INPUT, SOURCE, Site};
 use super::softirq::SoftirqThread;
 use crate::sys;
@@ -43,6 +45,19 @@ pub struct Sample {
     pub ns_a_packet: f64,
     /// Copies that did not arrive, or that should not have, in all of them.
     pub astray: u64,
+}
+
+/// One figure of the samples of each subject, one a round.
+pub fn figures(
+    samples: BTreeMap<Subject, Vec<Sample>>,
+    unit: &str,
+) -> impl Iterator<Item = Figure> {
+    samples.into_iter().map(move |(subject, samples)| {
+        let costs: Vec<f64> = samples.iter().map(|sample| sample.ns_a_packet).collect();
+        let mut figure = Figure::new(subject, unit, &costs);
+        figure.astray = samples.iter().map(|sample| sample.astray).sum();
+        figure
+    })
 }
 
 /// Sends bursts of `load` on the core `cpu`.

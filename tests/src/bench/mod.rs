@@ -14,9 +14,11 @@ mod contenders;
 mod forwarding;
 mod load;
 mod machine;
+mod memory;
 mod plot;
 mod programs;
 mod report;
+mod scale;
 mod site;
 mod softirq;
 mod table;
@@ -38,6 +40,8 @@ use softirq::SoftirqThread;
 pub enum Group {
     /// Cost of a packet and of a copy, by fan-out and size, beside the kernel's router, its bridge, and the floor
     Forwarding,
+    /// Cost of a packet by flows and by outputs, and memory
+    Scale,
 }
 
 /// What is measured, and how.
@@ -161,6 +165,7 @@ impl Group {
     fn name(self) -> &'static str {
         match self {
             Self::Forwarding => forwarding::GROUP,
+            Self::Scale => scale::GROUP,
         }
     }
 
@@ -171,12 +176,18 @@ impl Group {
                 let targets = forwarding::targets(&figures);
                 Some((figures, targets))
             }
+            Self::Scale => {
+                let figures = scale::run(run)?;
+                let targets = scale::targets(&figures);
+                Some((figures, targets))
+            }
         }
     }
 
     fn draw(self, figures: &[Figure], directory: &Path) -> Result<(), Box<dyn Error>> {
         match self {
             Self::Forwarding => forwarding::draw(figures, directory),
+            Self::Scale => scale::draw(figures, directory),
         }
     }
 }

@@ -51,6 +51,8 @@ pub struct Bench {
 enum Group {
     /// Cost of a packet and of a copy, by fan-out and size, beside the kernel's router, its bridge, and the floor
     Forwarding,
+    /// Cost of a packet by flows and by outputs, and memory
+    Scale,
 }
 
 impl Bench {
