@@ -169,6 +169,13 @@ impl View<'_> {
             .collect()
     }
 
+    /// How many of them there are.
+    pub fn count(&self, is_wanted: impl Fn(&Frame) -> bool) -> usize {
+        let frames = self.capture.frames.lock().expect("the reader is well");
+        let frames = frames[self.from..].iter();
+        frames.filter(|frame| is_wanted(frame)).count()
+    }
+
     /// The first frame that `is_wanted` accepts; panics with the IGMP traffic seen when none comes in time.
     #[track_caller]
     pub fn wait_for(

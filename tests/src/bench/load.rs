@@ -124,12 +124,17 @@ fn wait_for(programs: &Programs, before: u64, expected: u64) -> u64 {
 }
 
 /// A UDP datagram in a frame of `len` octets. The generator writes where it goes.
-fn frame(len: usize) -> Vec<u8> {
+pub fn frame(len: usize) -> Vec<u8> {
+    packet(len, Ipv4Addr::new(239, 1, 1, 1), [0x01, 0, 0x5e, 1, 1, 1])
+}
+
+/// A UDP datagram in a frame of `len` octets from [`SOURCE`] to `group`, whose Ethernet address is `mac`.
+pub fn packet(len: usize, group: Ipv4Addr, mac: [u8; 6]) -> Vec<u8> {
     const HEADERS: usize = 14 + 20 + 8;
     let payload = vec![0x5a; len - HEADERS];
     let mut frame = Vec::with_capacity(len);
-    PacketBuilder::ethernet2([0x02, 0, 10, 0, 0, 2], [0x01, 0, 0x5e, 1, 1, 1])
-        .ipv4(SOURCE.octets(), Ipv4Addr::new(239, 1, 1, 1).octets(), TTL)
+    PacketBuilder::ethernet2([0x02, 0, 10, 0, 0, 2], mac)
+        .ipv4(SOURCE.octets(), group.octets(), TTL)
         .udp(PORT, PORT)
         .write(&mut frame, &payload)
         .expect("a vector takes everything");

@@ -12,6 +12,7 @@
 
 mod contenders;
 mod forwarding;
+mod join;
 mod load;
 mod machine;
 mod memory;
@@ -42,6 +43,8 @@ pub enum Group {
     Forwarding,
     /// Cost of a packet by flows and by outputs, and memory
     Scale,
+    /// Latency of joins and leaves on the wire, idle and under load, beside igmpproxy
+    Join,
 }
 
 /// What is measured, and how.
@@ -166,6 +169,7 @@ impl Group {
         match self {
             Self::Forwarding => forwarding::GROUP,
             Self::Scale => scale::GROUP,
+            Self::Join => join::GROUP,
         }
     }
 
@@ -181,6 +185,11 @@ impl Group {
                 let targets = scale::targets(&figures);
                 Some((figures, targets))
             }
+            Self::Join => {
+                let figures = join::run(run)?;
+                let targets = join::targets(&figures);
+                Some((figures, targets))
+            }
         }
     }
 
@@ -188,6 +197,7 @@ impl Group {
         match self {
             Self::Forwarding => forwarding::draw(figures, directory),
             Self::Scale => scale::draw(figures, directory),
+            Self::Join => join::draw(figures, directory),
         }
     }
 }

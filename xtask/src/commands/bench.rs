@@ -53,6 +53,8 @@ enum Group {
     Forwarding,
     /// Cost of a packet by flows and by outputs, and memory
     Scale,
+    /// Latency of joins and leaves on the wire, idle and under load, beside igmpproxy
+    Join,
 }
 
 impl Bench {
