@@ -1,7 +1,7 @@
 //! The system calls that std does not wrap; all `unsafe` of the test world is here.
 
 use std::ffi::CString;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::mem::{MaybeUninit, size_of, zeroed};
 use std::net::Ipv4Addr;
@@ -86,12 +86,28 @@ pub fn come_first() -> io::Result<()> {
 
 /// Keeps the calling thread on one core.
 pub fn pin_to(cpu: usize) -> io::Result<()> {
+    const THIS_THREAD: libc::pid_t = 0;
+    pin_thread(THIS_THREAD, cpu)
+}
+
+/// Keeps all threads that a process has on one core.
+pub fn pin_process(pid: u32, cpu: usize) -> io::Result<()> {
+    for entry in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let name = entry?.file_name();
+        let thread = name.to_str().and_then(|name| name.parse().ok());
+        pin_thread(thread.ok_or(io::ErrorKind::InvalidData)?, cpu)?;
+    }
+    Ok(())
+}
+
+fn pin_thread(thread: libc::pid_t, cpu: usize) -> io::Result<()> {
     // SAFETY: a set of cores is plain data for which zero, the empty set, is valid.
     let mut cores: libc::cpu_set_t = unsafe { zeroed() };
     // SAFETY: `cores` is a set of cores.
     unsafe { libc::CPU_SET(cpu, &mut cores) };
-    // SAFETY: the kernel reads as many bytes from `cores` as it has; 0 is the calling thread.
-    check(unsafe { libc::sched_setaffinity(0, size_of_val(&cores), &raw const cores) }).map(drop)
+    // SAFETY: the kernel reads as many bytes from `cores` as it has.
+    check(unsafe { libc::sched_setaffinity(thread, size_of_val(&cores), &raw const cores) })
+        .map(drop)
 }
 
 /// setsockopt(2) with the kernel's own structure, or a slice of words, as the value.

@@ -11,6 +11,7 @@
 )]
 
 mod contenders;
+mod control;
 mod forwarding;
 mod join;
 mod load;
@@ -45,6 +46,8 @@ pub enum Group {
     Scale,
     /// Latency of joins and leaves on the wire, idle and under load, beside igmpproxy
     Join,
+    /// Reports a second, start and reload with thousands of static groups
+    Control,
 }
 
 /// What is measured, and how.
@@ -170,6 +173,7 @@ impl Group {
             Self::Forwarding => forwarding::GROUP,
             Self::Scale => scale::GROUP,
             Self::Join => join::GROUP,
+            Self::Control => control::GROUP,
         }
     }
 
@@ -190,6 +194,11 @@ impl Group {
                 let targets = join::targets(&figures);
                 Some((figures, targets))
             }
+            Self::Control => {
+                let figures = control::run(run)?;
+                let targets = control::targets(&figures);
+                Some((figures, targets))
+            }
         }
     }
 
@@ -198,6 +207,7 @@ impl Group {
             Self::Forwarding => forwarding::draw(figures, directory),
             Self::Scale => scale::draw(figures, directory),
             Self::Join => join::draw(figures, directory),
+            Self::Control => Ok(()),
         }
     }
 }

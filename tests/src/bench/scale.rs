@@ -64,7 +64,11 @@ impl Order {
                     random.shuffle(&mut all);
                     all.clone()
                 });
-                rounds.flatten().take(LONGEST_SCHEDULE).map(group).collect()
+                rounds
+                    .flatten()
+                    .take(LONGEST_SCHEDULE)
+                    .map(static_group)
+                    .collect()
             }
             Self::Zipf => {
                 let mut sum = 0.0;
@@ -80,7 +84,7 @@ impl Order {
                 };
                 iter::repeat_with(draw)
                     .take(LONGEST_SCHEDULE)
-                    .map(group)
+                    .map(static_group)
                     .collect()
             }
         }
@@ -100,7 +104,7 @@ impl Forwarder {
         let site = Site::new(&format!("flows-{flows}"), 1);
         let mut programs = Programs::load(TTL - 1);
         programs.receive(&site, Sink::Xdp);
-        let daemon = Daemon::start_with(&site.gateway, &config(&site, flows), "warn");
+        let daemon = Daemon::start_with(&site.gateway, &static_groups(&site, flows), "warn");
         wait_until("every group to be there", SETTLED_WITHIN, || {
             let interfaces = daemon.ctl(&["show", "interfaces"]);
             let has_all = |row: &serde_json::Value| row["groups"] == flows;
@@ -130,13 +134,15 @@ impl Forwarder {
     }
 }
 
-fn group(index: usize) -> Ipv4Addr {
+/// One of many groups.
+pub fn static_group(index: usize) -> Ipv4Addr {
     Ipv4Addr::from(u32::from(Ipv4Addr::new(239, 64, 0, 0)) + index as u32)
 }
 
-fn config(site: &Site, flows: usize) -> String {
+/// A configuration of igmpd with as many of them, all to every output.
+pub fn static_groups(site: &Site, flows: usize) -> String {
     let groups: Vec<String> = (0..flows)
-        .map(|index| format!("\"{}\"", group(index)))
+        .map(|index| format!("\"{}\"", static_group(index)))
         .collect();
     let mut config = format!(
         "[datapath]\nmode = \"{IGMPD}\"\n[[interface]]\nname = \"{INPUT}\"\nrole = \"upstream\"\n"
@@ -279,13 +285,18 @@ mod tests {
         let distinct: HashSet<_> = all.iter().collect();
         assert_eq!(distinct.len(), LONGEST_SCHEDULE);
         let one = Order::Uniform.schedule(1);
-        assert!(one.len() == LONGEST_SCHEDULE && one.iter().all(|at| *at == group(0)));
+        assert!(one.len() == LONGEST_SCHEDULE && one.iter().all(|at| *at == static_group(0)));
     }
 
     #[test]
     fn a_zipf_schedule_has_the_first_group_twice_as_often_as_the_second() {
         let schedule = Order::Zipf.schedule(1_000);
-        let count = |index| schedule.iter().filter(|at| **at == group(index)).count() as f64;
+        let count = |index| {
+            schedule
+                .iter()
+                .filter(|at| **at == static_group(index))
+                .count() as f64
+        };
         let ratio = count(0) / count(1);
         assert!((1.8..2.2).contains(&ratio), "{ratio}");
         assert!(count(0) > 50.0 * count(999));

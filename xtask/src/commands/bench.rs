@@ -55,6 +55,8 @@ enum Group {
     Scale,
     /// Latency of joins and leaves on the wire, idle and under load, beside igmpproxy
     Join,
+    /// Reports a second, start and reload with thousands of static groups
+    Control,
 }
 
 impl Bench {
