@@ -93,7 +93,7 @@ fn reports(seconds: u32, cpu: usize) -> Found {
     wait_until("every report to be judged", JUDGED_WITHIN, || {
         (received() + lost() >= u64::from(count)).then_some(())
     });
-    let cpu = (daemon.cpu_time() - cpu_before).as_secs_f64();
+    let cpu = daemon.cpu_time().saturating_sub(cpu_before).as_secs_f64();
     let thousands = f64::from(count) / 1e3;
     vec![
         ("reports sent", "1/s", f64::from(count) / took.as_secs_f64()),

@@ -74,8 +74,8 @@ pub fn run(run: &Run) -> Option<Vec<Figure>> {
 
 fn subject(who: Who, fan_out: usize, frame_len: usize) -> Subject {
     Subject::new(GROUP, who.name(), COST)
-        .with(FAN_OUT, fan_out)
-        .with(FRAME_LEN, frame_len)
+        .with(FAN_OUT, &fan_out)
+        .with(FRAME_LEN, &frame_len)
 }
 
 /// How the figures stand against what must hold.
@@ -86,7 +86,7 @@ pub fn targets(figures: &[Figure]) -> Vec<Target> {
     let cost = |who, fan_out| {
         find(figures, &subject(who, fan_out, JUDGED_LEN)).map(|figure| figure.median)
     };
-    let generator = Subject::new(GROUP, GENERATOR, COST).with(FRAME_LEN, JUDGED_LEN);
+    let generator = Subject::new(GROUP, GENERATOR, COST).with(FRAME_LEN, &JUDGED_LEN);
     let generator = find(figures, &generator).map(|figure| figure.median);
     let times = |who: Who, fan_out: usize, limit: f64| {
         let ratio = cost(Who::KernelRouter, fan_out)? / cost(who, fan_out)?;

@@ -49,7 +49,8 @@ struct Contender {
     topology: Topology,
     router: Router,
     load: Programs,
-    _loaded: Subscription,
+    #[expect(dead_code, reason = "dropping it leaves the group")]
+    loaded: Subscription,
 }
 
 enum Router {
@@ -75,13 +76,13 @@ impl Contender {
             Router::Igmpd(daemon)
         };
         load.send_to(&[LOAD_GROUP]);
-        let _loaded = topology.receivers[1].join(LOAD_GROUP);
+        let loaded = topology.receivers[1].join(LOAD_GROUP);
         Self {
             name,
             topology,
             router,
             load,
-            _loaded,
+            loaded,
         }
     }
 

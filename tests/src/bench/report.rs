@@ -51,7 +51,7 @@ impl Subject {
 
     /// The same under this circumstance.
     #[must_use]
-    pub fn with(mut self, name: &str, value: impl ToString) -> Self {
+    pub fn with(mut self, name: &str, value: &(impl ToString + ?Sized)) -> Self {
         self.parameters.insert(name.to_owned(), value.to_string());
         self
     }

@@ -33,7 +33,7 @@ const QUICK_FLOW_COUNTS: [usize; 2] = [1, LONGEST_SCHEDULE];
 const OUTPUT_COUNTS: [usize; 8] = [1, 2, 5, 10, 20, 50, 100, 200];
 const QUICK_OUTPUT_COUNTS: [usize; 2] = [1, 50];
 const FRAME_LEN: usize = 64;
-const SETTLED_WITHIN: Duration = Duration::from_secs(60);
+const SETTLED_WITHIN: Duration = Duration::from_mins(1);
 
 /// In which order packets of the flows come.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -214,7 +214,7 @@ fn outputs(run: &Run) -> Option<Vec<Figure>> {
 
 fn flow_cost(flows: usize, order: Order) -> Subject {
     Subject::new(GROUP, IGMPD, COST)
-        .with(FLOWS, flows)
+        .with(FLOWS, &flows)
         .with(ORDER, order.name())
 }
 

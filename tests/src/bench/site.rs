@@ -57,10 +57,11 @@ impl Site {
             cable(index + 1, &output(index), &receiver(index));
         }
         gateway.ip(&commands);
-        let names = std::iter::once("src".to_owned()).chain((0..outputs).map(receiver));
-        far.ip(&names
-            .map(|name| format!("link set {name} up\n"))
-            .collect::<String>());
+        let mut commands = String::from("link set src up\n");
+        for name in (0..outputs).map(receiver) {
+            let _ = writeln!(commands, "link set {name} up");
+        }
+        far.ip(&commands);
         Self {
             gateway,
             far,

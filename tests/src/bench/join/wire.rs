@@ -20,7 +20,7 @@ const UNWATCHED: Duration = Duration::from_millis(4);
 /// No copies for so long: there are no more.
 const SILENCE: Duration = Duration::from_millis(150);
 /// igmpproxy asks twice and gives ten seconds each time.
-const GIVE_UP: Duration = Duration::from_secs(60);
+const GIVE_UP: Duration = Duration::from_mins(1);
 const ALL_ROUTERS: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 2);
 const FRAME_LEN: usize = 128;
 

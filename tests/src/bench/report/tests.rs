@@ -33,7 +33,7 @@ fn a_bound_itself_is_met() {
 
 #[test]
 fn a_figure_is_found_by_all_of_its_circumstances_and_only_while_it_means_something() {
-    let subject = |fan_out: u32| Subject::new("g", "c", "m").with("fan_out", fan_out);
+    let subject = |fan_out: u32| Subject::new("g", "c", "m").with("fan_out", &fan_out);
     let mut figures =
         [1, 2].map(|fan_out| Figure::new(subject(fan_out), "ns", &[f64::from(fan_out)]));
     assert_eq!(
@@ -49,7 +49,7 @@ fn a_figure_is_found_by_all_of_its_circumstances_and_only_while_it_means_somethi
 #[test]
 fn a_report_is_read_as_it_was_written() {
     let mut written = figure(&[1.5]);
-    written.subject = written.subject.with("fan_out", 8);
+    written.subject = written.subject.with("fan_out", &8);
     let json = serde_json::to_value(&written).expect("plain data");
     assert_eq!(json["contender"], "c");
     assert_eq!(json["parameters"]["fan_out"], "8");
