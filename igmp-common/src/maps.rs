@@ -229,8 +229,36 @@ pub struct Control {
     /// CLOCK_MONOTONIC nanoseconds up to which packets are forwarded; 0 = for ever. igmpd moves it ahead as long as it
     /// lives, so that what it leaves behind ends by itself.
     pub alive_until_ns: u64,
+    /// Another number after every change of `SOURCES`: what [`AcceptedSource`] remembers holds for one only.
+    pub sources_generation: u32,
+    /// Zero; keeps the layout free of padding.
+    pub reserved: u32,
 }
-assert_layout!(Control, 24);
+assert_layout!(Control, 32);
+
+/// Value of `ACCEPTED`: a source that `SOURCES` has accepted, so that its next packet needs no longest-prefix match.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct AcceptedSource {
+    /// Port it came in on; never 0 in an entry that is in use.
+    pub ifindex: u32,
+    /// IPv4 source.
+    pub source: [u8; 4],
+    /// [`Control::sources_generation`] before it was looked up.
+    pub generation: u32,
+}
+assert_layout!(AcceptedSource, 12);
+
+impl AcceptedSource {
+    /// Which of the [`ACCEPTED_SOURCES`] it is remembered in.
+    #[must_use]
+    #[inline(always)]
+    pub const fn slot(&self) -> u32 {
+        let source = u32::from_be_bytes(self.source);
+        let mixed = source ^ source >> 8 ^ source >> 16 ^ self.ifindex;
+        mixed & (ACCEPTED_SOURCES - 1)
+    }
+}
 
 /// A record of the `REFUSALS` ring buffer: a packet was not forwarded because of its source. At most one a source and
 /// minute, and not more a second than the interface's share.
@@ -278,6 +306,8 @@ assert_layout!(Record, 16 + MAX_FRAME);
 pub const MAX_PORTS: u32 = 1024;
 /// Capacity of `SOURCES`.
 pub const MAX_SOURCE_PREFIXES: u32 = 65_536;
+/// Accepted sources that a CPU remembers: more than send at once through most gateways, and a page. A power of two.
+pub const ACCEPTED_SOURCES: u32 = 256;
 /// Capacity of `GROUPS`.
 pub const MAX_GROUP_PREFIXES: u32 = 65_536;
 /// Capacity of `SETS`, hence of distinct output sets.

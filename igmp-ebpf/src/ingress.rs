@@ -5,12 +5,12 @@ use aya_ebpf::maps::lpm_trie::Key;
 use igmp_common::Counter;
 use igmp_common::frame::{Frame, Multicast};
 use igmp_common::maps::{
-    Control, FlowEntry, FlowKey, GROUP_SERVED, NO_SET, PORT_CLOSED, PORT_FILTERS_GROUPS,
-    PORT_UPSTREAM, Port, SOURCE_ACCEPTED, SOURCE_ANYWHERE, SOURCE_MARTIAN, SourceKey,
-    TOWARDS_UPSTREAM, UNTAGGED, VlanKey,
+    AcceptedSource, Control, FlowEntry, FlowKey, GROUP_SERVED, NO_SET, PORT_CLOSED,
+    PORT_FILTERS_GROUPS, PORT_UPSTREAM, Port, SOURCE_ACCEPTED, SOURCE_ANYWHERE, SOURCE_MARTIAN,
+    SourceKey, TOWARDS_UPSTREAM, UNTAGGED, VlanKey,
 };
 
-use crate::maps::{CONTROL, FLOW_STATS, FLOWS, GROUPS, SOURCES, VLANS};
+use crate::maps::{ACCEPTED, CONTROL, FLOW_STATS, FLOWS, GROUPS, SOURCES, VLANS};
 use crate::packet::Packet;
 use crate::{igmp, refusals};
 
@@ -91,7 +91,7 @@ fn route(ifindex: u32, port: &Port, packet: Multicast, is_first: bool) -> Result
             Counter::ForwardedToUpstream,
         ),
     };
-    if let Err(reason) = check_source(ifindex, packet.source) {
+    if let Err(reason) = check_source(control, ifindex, packet.source) {
         if is_first && !matches!(reason, Counter::PassSourceMartian) {
             refusals::tell(ifindex, port, &packet, reason);
         }
@@ -178,11 +178,31 @@ fn set_without_flow(control: &Control, group: [u8; 4]) -> Result<u32, Counter> {
 }
 
 /// The incoming-interface rule: may `source` send through this interface? Why not is asked only of those that may not.
+///
+/// A longest-prefix match is the most expensive step of the path, and a stream's source stays the same: those that were
+/// accepted are remembered.
 #[inline(always)]
-fn check_source(ifindex: u32, source: [u8; 4]) -> Result<(), Counter> {
+fn check_source(control: &Control, ifindex: u32, source: [u8; 4]) -> Result<(), Counter> {
+    let this = AcceptedSource {
+        ifindex,
+        source,
+        // SAFETY: a field of a live value; volatile, because it must be read before the prefixes are.
+        generation: unsafe { (&raw const control.sources_generation).read_volatile() },
+    };
+    let remembered = ACCEPTED.get_ptr_mut(this.slot());
+    // SAFETY: a per-CPU value that only these programs on this CPU use, one at a time.
+    if remembered.is_some_and(|remembered| unsafe { *remembered } == this) {
+        return Ok(());
+    }
     let class = source_class(ifindex, source);
     match class.or_else(|| source_class(SOURCE_ANYWHERE, source)) {
-        Some(&SOURCE_ACCEPTED) => Ok(()),
+        Some(&SOURCE_ACCEPTED) => {
+            if let Some(remembered) = remembered {
+                // SAFETY: as above.
+                unsafe { *remembered = this }
+            }
+            Ok(())
+        }
         Some(&SOURCE_MARTIAN) => Err(Counter::PassSourceMartian),
         Some(_) => Err(Counter::PassWrongInterface),
         None => Err(Counter::PassSourceUnknown),

@@ -6,9 +6,10 @@ use aya_ebpf::macros::{btf_map, map};
 use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, ProgramArray, RingBuf};
 use igmp_common::Counter;
 use igmp_common::maps::{
-    Control, DEFAULT_MAX_FLOWS, FlowEntry, FlowKey, FlowStats, MAX_GROUP_PREFIXES,
-    MAX_OUTPUTS_BLOCKS, MAX_PORTS, MAX_SETS, MAX_SOURCE_PREFIXES, MAX_TOLD_SOURCES, OutputDrops,
-    OutputsBlock, OutputsKey, Port, REFUSAL_RING_BYTES, RING_BYTES, Record, SourceKey, VlanKey,
+    ACCEPTED_SOURCES, AcceptedSource, Control, DEFAULT_MAX_FLOWS, FlowEntry, FlowKey, FlowStats,
+    MAX_GROUP_PREFIXES, MAX_OUTPUTS_BLOCKS, MAX_PORTS, MAX_SETS, MAX_SOURCE_PREFIXES,
+    MAX_TOLD_SOURCES, OutputDrops, OutputsBlock, OutputsKey, Port, REFUSAL_RING_BYTES, RING_BYTES,
+    Record, SourceKey, VlanKey,
 };
 
 use crate::tc::Leg;
@@ -35,6 +36,12 @@ pub static FLOW_STATS: PerCpuArray<FlowStats> = PerCpuArray::with_max_entries(DE
 /// {ifindex, source prefix} -> `SOURCE_*`: the incoming-interface rule. Written by userspace when addresses change.
 #[map]
 pub static SOURCES: LpmTrie<SourceKey, u32> = LpmTrie::with_max_entries(MAX_SOURCE_PREFIXES, 0);
+
+/// What [`SOURCES`] has accepted lately, on this CPU. Written and read here only; [`Control::sources_generation`] ends what
+/// no longer holds.
+#[map]
+pub static ACCEPTED: PerCpuArray<AcceptedSource> =
+    PerCpuArray::with_max_entries(ACCEPTED_SOURCES, 0);
 
 /// {ifindex, group prefix} -> `GROUP_*`: which groups are forwarded from an interface, and under `TOWARDS_UPSTREAM` which
 /// are sent there without a flow. Written by userspace when the configuration changes; read only where there is a filter.

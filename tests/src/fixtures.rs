@@ -27,7 +27,7 @@ use igmp_common::maps::{
 };
 use igmp_common::police::Rate;
 use igmp_userspace::fib::routes::Member;
-use igmp_userspace::fib::sources::{self, InterfaceSources};
+use igmp_userspace::fib::sources::{self, InterfaceSources, SourcePrefix};
 use igmp_userspace::fib::{Fib, FlowId, Upstream, groups};
 use igmp_userspace::io::datapath::pool::{Job, Pool};
 use igmp_userspace::io::datapath::{Attachment, Datapath, Egress, Hook, Loaded, Options, Output};
@@ -365,6 +365,19 @@ impl World {
         let own = [Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 1, 0, 1)];
         for (prefix, class) in sources::prefixes(&[port, other], &own) {
             self.datapath.put_source(prefix, class)?;
+        }
+        Ok(())
+    }
+
+    /// Says what sources of a network are that send through the port: a `SOURCE_*`, or nothing of their own any more.
+    pub fn classify_source(&mut self, network: &str, class: Option<u32>) -> Result<()> {
+        let prefix = SourcePrefix {
+            interface: PORT,
+            network: network.parse()?,
+        };
+        match class {
+            Some(class) => self.datapath.put_source(prefix, class)?,
+            None => self.datapath.delete_source(prefix)?,
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 use igmp_common::Counter;
+use igmp_common::maps::{SOURCE_ACCEPTED, SOURCE_MARTIAN, SOURCE_WRONG_INTERFACE};
 use igmp_tests::fixtures::World;
 use igmp_tests::fixtures::datagram::Datagram;
 use igmp_userspace::proto::FilterMode;
@@ -62,4 +63,40 @@ fn a_downstream_port_is_held_to_the_same_rule() {
     assert_eq!(from(&mut world, FAR), Counter::PassSourceUnknown);
     let neighbour = Ipv4Addr::new(10, 1, 0, 9);
     assert_eq!(from(&mut world, neighbour), Counter::PassWrongInterface);
+}
+
+#[test]
+fn a_source_that_was_accepted_is_refused_as_soon_as_its_prefixes_say_so() {
+    const ITS_OWN: &str = "10.0.0.2/32";
+    let mut world = World::new().unwrap();
+    world.join(G, FilterMode::Exclude, &[]).unwrap();
+    // Twice each: the second packet of a source takes a shorter way.
+    for (class, counter) in [
+        (None, Counter::Forwarded),
+        (Some(SOURCE_WRONG_INTERFACE), Counter::PassWrongInterface),
+        (Some(SOURCE_ACCEPTED), Counter::Forwarded),
+        (Some(SOURCE_MARTIAN), Counter::PassSourceMartian),
+    ] {
+        if class.is_some() {
+            world.classify_source(ITS_OWN, class).unwrap();
+        }
+        for _ in 0..2 {
+            assert_eq!(from(&mut world, S), counter);
+            assert_eq!(from(&mut world, T), Counter::Forwarded, "another source");
+        }
+    }
+    world.classify_source(ITS_OWN, None).unwrap();
+    assert_eq!(from(&mut world, S), Counter::Forwarded);
+}
+
+#[test]
+fn sources_that_share_a_place_in_what_is_remembered_are_told_apart() {
+    let mut world = World::new().unwrap();
+    world.join(G, FilterMode::Exclude, &[]).unwrap();
+    // 10.0.1.3 is on no subnet here, and its octets come to the same as those of 10.0.0.2.
+    let other = Ipv4Addr::new(10, 0, 1, 3);
+    for _ in 0..3 {
+        assert_eq!(from(&mut world, S), Counter::Forwarded);
+        assert_eq!(from(&mut world, other), Counter::PassSourceUnknown);
+    }
 }

@@ -322,7 +322,8 @@ impl Datapath {
     /// The map is full, or the kernel refuses.
     pub fn put_source(&mut self, prefix: SourcePrefix, class: u32) -> Result<(), MapError> {
         self.sources
-            .insert(&prefix_key(prefix.interface, prefix.network), class, 0)
+            .insert(&prefix_key(prefix.interface, prefix.network), class, 0)?;
+        self.forget_accepted_sources()
     }
 
     /// Forgets a source prefix.
@@ -332,7 +333,14 @@ impl Datapath {
     /// There is no such entry.
     pub fn delete_source(&mut self, prefix: SourcePrefix) -> Result<(), MapError> {
         self.sources
-            .remove(&prefix_key(prefix.interface, prefix.network))
+            .remove(&prefix_key(prefix.interface, prefix.network))?;
+        self.forget_accepted_sources()
+    }
+
+    /// The kernel programs ask the prefixes anew.
+    fn forget_accepted_sources(&mut self) -> Result<(), MapError> {
+        self.control.sources_generation = self.control.sources_generation.wrapping_add(1);
+        self.write_control()
     }
 
     /// Sets what happens to packets to groups in `prefix`.
