@@ -34,13 +34,13 @@ macro_rules! counters {
 counters! {
     Forwarded = "forwarded", "multicast packets replicated to at least the named set";
     ForwardedToUpstream = "forwarded_to_upstream", "multicast packets from downstream sent upstream only: no members (RFC 4605)";
-    PassToTc = "pass_to_tc", "multicast packets that the TC program replicates: an output, a local socket or generic XDP asks for it";
+    PassToTc = "pass_to_tc", "multicast packets that the TC program replicates: an output, a local socket, generic XDP, its size or its checksum asks for it";
     IgmpToUserspace = "igmp_to_userspace", "IGMP messages copied to the ring buffer";
     IgmpPoliced = "igmp_policed", "IGMP messages over the interface's rate, not copied";
     IgmpRingFull = "igmp_ring_full", "IGMP messages lost because the ring buffer was full";
     PassTruncated = "pass_truncated", "shorter than its headers; left to the kernel";
     PassNotIpv4 = "pass_not_ipv4", "not IPv4; left to the kernel";
-    PassVlan = "pass_vlan", "802.1Q or 802.1ad tagged; left to the kernel";
+    PassVlan = "pass_vlan", "in a VLAN that is no interface here, or behind two tags; left to the kernel";
     PassUnicast = "pass_unicast", "not multicast; left to the kernel";
     PassOtherHost = "pass_other_host", "sent to another station's Ethernet address; left to the kernel";
     PassBadHeader = "pass_bad_header", "IPv4 version, header length or total length wrong; left to the kernel";

@@ -13,6 +13,7 @@
 pub mod datagram;
 mod ports;
 
+use std::fs;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -122,6 +123,20 @@ pub struct Outcome {
     pub port: IfIndex,
     /// Mean time of a run, in nanoseconds.
     pub nanoseconds: u128,
+}
+
+/// Whether [`World::run_live`] works: since kernel 5.18 (b530e9e1063e). Says that the test is skipped where it does not.
+#[must_use]
+pub fn can_run_live() -> bool {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers = release
+        .split('.')
+        .map_while(|number| number.parse::<u32>().ok());
+    let can = (numbers.next(), numbers.next()) >= (Some(5), Some(18));
+    if !can {
+        println!("SKIP: test runs send frames since kernel 5.18, this is {release}");
+    }
+    can
 }
 
 /// A loaded datapath with one port.

@@ -5,7 +5,9 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, UdpSocket};
 use std::time::Duration;
 
-use igmp_common::maps::{PORT_NO_LINK_HEADER, PORT_REPLICATES_IN_TC, PORT_TC, PORT_UPSTREAM};
+use igmp_common::maps::{
+    PORT_LOCAL_SENDERS, PORT_NO_LINK_HEADER, PORT_REPLICATES_IN_TC, PORT_TC, PORT_UPSTREAM,
+};
 use igmp_tests::capture::Capture;
 use igmp_tests::fixtures::datagram::Datagram;
 use igmp_tests::fixtures::{Cable, OUTPUT_MAC, World};
@@ -23,6 +25,8 @@ const LANS: usize = 2;
 
 /// A port with the TC program only.
 const TC_ONLY: (&[Hook], u32) = (&[Hook::Tc], PORT_TC);
+/// A port with native XDP, which leaves unfinished checksums to TC.
+const LOCAL: (&[Hook], u32) = (&[Hook::Tc, Hook::XdpNative], PORT_LOCAL_SENDERS);
 /// A port with XDP in generic mode.
 const GENERIC: (&[Hook], u32) = (&[Hook::XdpGeneric, Hook::Tc], PORT_REPLICATES_IN_TC);
 
@@ -95,7 +99,9 @@ fn an_unfinished_checksum_is_finished_on_the_way_out() {
     // As from a container: its kernel leaves the checksum to a device that will never see it.
     let source = &topology.source.namespace;
     source.run(&["ethtool", "-K", "eth0", "tx", "on"]);
-    forwarding(&topology, TC_ONLY, false, |_| assert_delivered(&topology));
+    for hooks in [TC_ONLY, LOCAL] {
+        forwarding(&topology, hooks, false, |_| assert_delivered(&topology));
+    }
 }
 
 #[test]
