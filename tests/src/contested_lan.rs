@@ -13,6 +13,11 @@ use crate::topology::{Lan, Topology, gateway_address};
 pub const HIGH_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 200);
 /// A router that exists in frames made by hand only.
 pub const LOW_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 11);
+/// Query Interval 2 s, Query Response Interval 1 s, Robustness Variable 2.
+pub const IGMP: &str =
+    "query_interval = \"2s\"\nquery_response_interval = \"1s\"\nstartup_query_interval = \"500ms\"";
+/// With [`IGMP`], 2 x 2 s + 1 s / 2 (RFC 9776 section 8.5).
+pub const OTHER_QUERIER_PRESENT_INTERVAL: Duration = Duration::from_millis(4_500);
 const ALL_SYSTEMS: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 1);
 
 /// `lan0` with igmpd at [`HIGH_ADDRESS`], a host, and another host's device to send from.

@@ -66,14 +66,26 @@ impl Daemon {
         daemon.kill();
     }
 
+    /// Another build of igmpd, found at `program`.
+    #[track_caller]
+    pub fn start_other(program: &Path, gateway: &Namespace, config: &str) -> Self {
+        let mut daemon = Self::spawn_program(program, gateway, config, "debug");
+        daemon.wait_until_ready();
+        daemon
+    }
+
     fn spawn(gateway: &Namespace, config: &str, log_level: &str) -> Self {
+        Self::spawn_program(&igmpd(), gateway, config, log_level)
+    }
+
+    fn spawn_program(program: &Path, gateway: &Namespace, config: &str, log_level: &str) -> Self {
         let scratch = ScratchDir::new();
         let path = |name: &str| scratch.path().join(name);
         fs::write(path("igmpd.toml"), config).expect("the scratch directory is writable");
         let create =
             |name: &str| File::create(path(name)).expect("the scratch directory is writable");
 
-        let mut command = Command::new(igmpd());
+        let mut command = Command::new(program);
         command
             .arg("--config")
             .arg(path("igmpd.toml"))
@@ -166,6 +178,14 @@ impl Daemon {
         row["value"].as_u64().expect("a count")
     }
 
+    /// How many multicast packets that came in on an interface it has forwarded, in XDP or in TC.
+    #[track_caller]
+    pub fn forwarded_from(&self, interface: &str) -> u64 {
+        let verdicts = ["forwarded", "forwarded_to_upstream", "pass_to_tc"];
+        let counts = verdicts.map(|name| self.counter_on(interface, name));
+        counts.into_iter().sum()
+    }
+
     /// What `igmpctl show interfaces` says of one.
     ///
     /// # Panics
@@ -209,6 +229,18 @@ impl Daemon {
             &group,
         ]);
         rows(&groups).first().cloned()
+    }
+
+    /// The devices that its only flow goes to.
+    #[track_caller]
+    pub fn outputs(&self) -> Vec<String> {
+        let flows = self.ctl(&["show", "flows"]);
+        let [flow] = rows(&flows) else {
+            panic!("not one flow: {flows:#}");
+        };
+        let outputs = flow["outputs"].as_array().expect("names").iter();
+        let name = |name: &Value| name.as_str().expect("a name").to_owned();
+        outputs.map(name).collect()
     }
 
     /// What it has logged.
@@ -370,7 +402,8 @@ pub fn rows(shown: &Value) -> &[Value] {
     shown.as_array().expect("a show prints an array")
 }
 
-fn igmpd() -> PathBuf {
+/// The igmpd of this build.
+pub fn igmpd() -> PathBuf {
     program("IGMPD_BIN", "igmpd")
 }
 

@@ -107,6 +107,22 @@ impl Frame {
         self.direction == Direction::Out && self.igmp().is_some_and(is_wanted)
     }
 
+    /// True for a packet from this address.
+    pub fn is_from(&self, source: Ipv4Addr) -> bool {
+        let packet = self.packet.as_ref();
+        packet.is_some_and(|packet| packet.source == source)
+    }
+
+    /// True for a query that came in from this address.
+    pub fn is_query_from(&self, source: Ipv4Addr) -> bool {
+        self.is_from(source) && self.received_igmp(|igmp| matches!(igmp, Igmp::Query { .. }))
+    }
+
+    /// The same of a General Query.
+    pub fn is_general_query_from(&self, source: Ipv4Addr) -> bool {
+        self.is_from(source) && self.received_igmp(Igmp::is_general_query)
+    }
+
     /// True for a datagram to `group` that came in from the wire: a copy of a stream.
     pub fn is_copy_for(&self, group: Ipv4Addr) -> bool {
         self.direction == Direction::In

@@ -271,6 +271,11 @@ impl Subscription {
         arrivals
     }
 
+    /// Datagrams that the socket had no room for because they were not read in time.
+    pub fn overflowed(&self) -> u32 {
+        sys::overflowed(&self.socket).expect("a socket has statistics")
+    }
+
     fn next_arrival(&self) -> Option<Arrival> {
         let mut buffer = [0; 2048];
         let message = sys::receive(&self.socket, &mut buffer, libc::MSG_DONTWAIT).ok()?;

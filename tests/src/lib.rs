@@ -22,6 +22,7 @@ pub mod lab;
 pub mod netns;
 pub mod peers;
 pub mod proxy;
+pub mod receiver;
 pub mod scratch;
 pub mod stream;
 mod sys;

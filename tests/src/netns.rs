@@ -12,6 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use aya::programs::{SchedClassifier, TcAttachType};
+use serde_json::Value;
 
 use crate::sys;
 use crate::wait::wait_until;
@@ -140,6 +141,28 @@ impl Namespace {
         tun
     }
 
+    /// Frames that its devices have dropped: theirs is what was lost between two sockets and no program refused.
+    pub fn dropped_frames(&self) -> u64 {
+        let devices = self.statistics();
+        let devices = devices.as_array().expect("a list of devices").iter();
+        devices
+            .flat_map(|device| ["rx", "tx"].map(|way| count(device, way, "dropped")))
+            .sum()
+    }
+
+    /// Frames that a device has sent.
+    pub fn sent_frames(&self, device: &str) -> u64 {
+        let devices = self.statistics();
+        let mut devices = devices.as_array().expect("a list of devices").iter();
+        let device = devices.find(|shown| shown["ifname"] == device);
+        count(device.expect("there is such a device"), "tx", "packets")
+    }
+
+    fn statistics(&self) -> Value {
+        let shown = self.run(&["ip", "-json", "-stats", "link", "show"]);
+        serde_json::from_str(&shown).expect("ip prints JSON")
+    }
+
     /// Index of a device; it changes when a device is deleted and made again under the same name.
     pub fn interface_index(&self, device: &str) -> u32 {
         self.enter(|| sys::interface_index(device))
@@ -151,6 +174,11 @@ impl Drop for Namespace {
     fn drop(&mut self) {
         remove(&self.name);
     }
+}
+
+fn count(device: &Value, way: &str, what: &str) -> u64 {
+    let count = device["stats64"][way][what].as_u64();
+    count.expect("a device counts")
 }
 
 /// The locally administered MAC that the test world gives to the owner of an address.

@@ -7,12 +7,15 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::host::{DEVICE, Host};
+use crate::netns::Namespace;
 use crate::sys::{self, in_addr};
 
 /// UDP port of every stream.
 pub const PORT: u16 = 5000;
 /// TTL that streams leave the source with.
 pub const TTL: u8 = 16;
+/// A faster stream is sent in bursts of so long: to sleep and wake up costs more than to send a few datagrams.
+const SHORTEST_PAUSE: Duration = Duration::from_micros(200);
 const SEQUENCE_BYTES: usize = size_of::<u64>();
 
 /// What to send.
@@ -142,6 +145,28 @@ pub fn segmenting_socket(host: &Host, segment: u16) -> UdpSocket {
     socket
 }
 
+/// A socket that receives every copy of a stream that reaches a namespace, on whichever device; [`sequence_of`] reads what
+/// it receives. Which devices are members is somebody else's affair.
+pub fn receiver_of_all_copies(namespace: &Namespace, group: Ipv4Addr) -> UdpSocket {
+    /// Room for a few hundred copies at once, each with the page that XDP gives a frame.
+    const RECEIVE_BUFFER_BYTES: i32 = 16 << 20;
+    const SOON: Duration = Duration::from_secs(5);
+    let socket = namespace
+        .enter(|| UdpSocket::bind((group, PORT)))
+        .expect("a socket");
+    sys::set_option(
+        &socket,
+        libc::SOL_SOCKET,
+        libc::SO_RCVBUFFORCE,
+        &RECEIVE_BUFFER_BYTES,
+    )
+    .expect("a socket option");
+    socket
+        .set_read_timeout(Some(SOON))
+        .expect("a timeout above zero");
+    socket
+}
+
 fn multicast_sender(source: Ipv4Addr) -> std::io::Result<UdpSocket> {
     let socket = UdpSocket::bind((source, 0))?;
     socket.set_multicast_ttl_v4(TTL.into())?;
@@ -156,6 +181,8 @@ fn multicast_sender(source: Ipv4Addr) -> std::io::Result<UdpSocket> {
 }
 
 fn send_paced(socket: &UdpSocket, spec: StreamSpec, stop: &AtomicBool, sent: &AtomicU64) {
+    // A sender that had to wait for other processes would send in bursts.
+    let _ = sys::come_first();
     let start = Instant::now();
     let mut due = Duration::ZERO;
     for sequence in 0.. {
@@ -169,7 +196,10 @@ fn send_paced(socket: &UdpSocket, spec: StreamSpec, stop: &AtomicBool, sent: &At
         sent.store(sequence + 1, Ordering::Release);
         // From the start, not from the last one: a late wake-up does not slow the stream down for good.
         due += spec.interval;
-        thread::sleep(due.saturating_sub(start.elapsed()));
+        let early = due.saturating_sub(start.elapsed());
+        if early >= SHORTEST_PAUSE {
+            thread::sleep(early);
+        }
     }
 }
 

@@ -77,6 +77,13 @@ pub fn kill(pid: u32, signal: c_int) -> io::Result<()> {
     check(unsafe { libc::kill(pid.cast_signed(), signal) }).map(drop)
 }
 
+/// Lets the calling thread run before all that is not real-time (`SCHED_FIFO`), where this process may.
+pub fn come_first() -> io::Result<()> {
+    let parameters = libc::sched_param { sched_priority: 1 };
+    // SAFETY: `parameters` is the structure that this policy takes; 0 is the calling thread.
+    check(unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const parameters) }).map(drop)
+}
+
 /// setsockopt(2) with the kernel's own structure, or a slice of words, as the value.
 pub fn set_option<T: ?Sized>(
     socket: &impl AsFd,
@@ -96,6 +103,25 @@ pub fn set_option<T: ?Sized>(
         )
     })
     .map(drop)
+}
+
+/// Datagrams that a socket had no room for (`SO_MEMINFO`, kernel 4.12).
+pub fn overflowed(socket: &impl AsFd) -> io::Result<u32> {
+    /// `linux/sock_diag.h`.
+    const SK_MEMINFO_DROPS: usize = 8;
+    let mut values = [0_u32; SK_MEMINFO_DROPS + 1];
+    let mut length = length_of::<[u32; SK_MEMINFO_DROPS + 1]>();
+    // SAFETY: the kernel writes at most `length` bytes into `values`, which has as many.
+    check(unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_MEMINFO,
+            values.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    })?;
+    Ok(values[SK_MEMINFO_DROPS])
 }
 
 /// The index of a device in the calling thread's network namespace.

@@ -4,7 +4,8 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, SystemTime};
 
 use igmp_tests::contested_lan::{
-    ContestedLan, HIGH_ADDRESS, LOW_ADDRESS, with_robustness_and_interval,
+    ContestedLan, HIGH_ADDRESS, IGMP, LOW_ADDRESS, OTHER_QUERIER_PRESENT_INTERVAL,
+    with_robustness_and_interval,
 };
 use igmp_tests::daemon::Daemon;
 use igmp_tests::frame::{Frame, IgmpPacket};
@@ -18,11 +19,6 @@ use igmp_tests::wait::wait_until;
 const GROUP: Ipv4Addr = Ipv4Addr::new(239, 1, 1, 1);
 const ALL_SYSTEMS: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 1);
 const ALL_IGMPV3_ROUTERS: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 22);
-/// Query Interval 2 s, Query Response Interval 1 s, Robustness Variable 2.
-const IGMP: &str =
-    "query_interval = \"2s\"\nquery_response_interval = \"1s\"\nstartup_query_interval = \"500ms\"";
-/// 2 x 2 s + 1 s / 2 (RFC 9776 section 8.5).
-const OTHER_QUERIER_PRESENT_INTERVAL: Duration = Duration::from_millis(4_500);
 /// 2 x 2 s + 2 x 1 s (RFC 9776 section 8.4).
 const GROUP_MEMBERSHIP_INTERVAL: Duration = Duration::from_secs(6);
 /// 2 x 1 s (RFC 9776 section 8.10).
@@ -50,7 +46,7 @@ fn queries_that_are_not_a_router_s_change_nothing() {
     // Nor did any of them delay our own.
     let after = wire.from_now();
     after.wait_for("our own query", SOON, |frame| {
-        is_general_query_from(frame, HIGH_ADDRESS)
+        frame.is_general_query_from(HIGH_ADDRESS)
     });
     // A good one does change it: the frames above were refused for what is wrong with them.
     lan.send(&lan.general_query(3, 10));
@@ -167,7 +163,7 @@ fn an_election_waits_for_the_last_member_query_to_end() {
     lan.send(&lan.general_query(3, 10));
     let claim = wire
         .all()
-        .wait_for("the claim", SOON, |frame| is_query_from(frame, LOW_ADDRESS));
+        .wait_for("the claim", SOON, |frame| frame.is_query_from(LOW_ADDRESS));
     wait_until("it to be received", SOON, || {
         (lan.daemon.counter_on("lan0", "received_query_v3") == 1).then_some(())
     });
@@ -187,7 +183,7 @@ fn an_election_waits_for_the_last_member_query_to_end() {
     let after = wire.from_now();
     assert!(stream.sent() > 100);
     after.assert_none("a query of our own", SOON, |frame| {
-        is_query_from(frame, HIGH_ADDRESS)
+        frame.is_query_from(HIGH_ADDRESS)
     });
 }
 
@@ -318,16 +314,4 @@ fn queries_to_refuse(lan: &ContestedLan) -> Vec<(&'static str, &'static str, Vec
 fn group_timer(daemon: &Daemon) -> Option<Duration> {
     let group = daemon.group("lan0", GROUP)?;
     Some(Duration::from_millis(group["timer_ms"].as_u64()?))
-}
-
-fn is_query_from(frame: &Frame, source: Ipv4Addr) -> bool {
-    frame.received_igmp(|igmp| matches!(igmp, Igmp::Query { .. }))
-        && frame
-            .packet
-            .as_ref()
-            .is_some_and(|packet| packet.source == source)
-}
-
-fn is_general_query_from(frame: &Frame, source: Ipv4Addr) -> bool {
-    is_query_from(frame, source) && frame.igmp().is_some_and(Igmp::is_general_query)
 }

@@ -412,11 +412,7 @@ fn daemon_counter(daemon: &Daemon, name: &str) -> u64 {
 }
 
 fn is_copy_from(frame: &Frame, source: Ipv4Addr) -> bool {
-    frame.is_copy_for(GROUP)
-        && frame
-            .packet
-            .as_ref()
-            .is_some_and(|packet| packet.source == source)
+    frame.is_copy_for(GROUP) && frame.is_from(source)
 }
 
 fn says_of(igmp: &Igmp, kind: RecordType, source: Ipv4Addr) -> bool {

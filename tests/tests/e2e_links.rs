@@ -104,13 +104,7 @@ fn the_gateway_changes_its_address() {
     after.wait_for(
         "a query from the new address",
         Duration::from_secs(5),
-        |frame: &Frame| {
-            frame.received_igmp(Igmp::is_general_query)
-                && frame
-                    .packet
-                    .as_ref()
-                    .is_some_and(|packet| packet.source == new_address)
-        },
+        |frame: &Frame| frame.received_igmp(Igmp::is_general_query) && frame.is_from(new_address),
     );
     let interfaces = daemon.ctl(&["show", "interfaces"]);
     let lan0 = rows(&interfaces)

@@ -364,11 +364,7 @@ fn both_sources(topology: &Topology, group: Ipv4Addr) -> [Stream; 2] {
 }
 
 fn is_copy_from(frame: &Frame, group: Ipv4Addr, source: Ipv4Addr) -> bool {
-    frame.is_copy_for(group)
-        && frame
-            .packet
-            .as_ref()
-            .is_some_and(|packet| packet.source == source)
+    frame.is_copy_for(group) && frame.is_from(source)
 }
 
 fn udp_data(frame: &Frame) -> Option<&[u8]> {

@@ -11,7 +11,7 @@ use igmp_tests::daemon::{Daemon, rows};
 use igmp_tests::frame::Frame;
 use igmp_tests::igmp::Igmp;
 use igmp_tests::netns::Namespace;
-use igmp_tests::stream::{PORT, StreamSpec, sequence_of};
+use igmp_tests::stream::{StreamSpec, receiver_of_all_copies, sequence_of};
 use igmp_tests::topology::{Topology, UPSTREAM, gateway_address};
 use igmp_tests::wait::wait_until;
 
@@ -190,12 +190,7 @@ fn two_hundred_devices_come_get_the_stream_and_go_twice() {
         &config("unnumbered = \"wan0\"\nalt_subnets = [\"10.200.0.0/16\"]"),
         "info",
     );
-    let receiver = hosts
-        .enter(|| UdpSocket::bind((GROUP, PORT)))
-        .expect("a socket");
-    receiver
-        .set_read_timeout(Some(SOON))
-        .expect("a timeout above zero");
+    let receiver = receiver_of_all_copies(&hosts, GROUP);
     let mut before = None;
     for round in 0..2 {
         topology.gateway.ip(&each(|n| {

@@ -45,7 +45,7 @@ fn restart_forgets_all_leaves_upstream_and_learns_again() {
     wait_until("the other group", SOON, || {
         joined_upstream(&daemon, OTHER_GROUP)
     });
-    let forwarded = daemon.counter_on(UPSTREAM, "forwarded");
+    let forwarded = daemon.forwarded_from(UPSTREAM);
     assert!(forwarded > 0);
 
     let (downstream, upstream) = (wire.from_now(), link.from_now());
@@ -66,7 +66,7 @@ fn restart_forgets_all_leaves_upstream_and_learns_again() {
     subscriptions[0].wait_for_arrival(SOON);
     daemon.assert_running();
     // The same process, the same programs: they went on counting.
-    assert!(daemon.counter_on(UPSTREAM, "forwarded") > forwarded);
+    assert!(daemon.forwarded_from(UPSTREAM) > forwarded);
 }
 
 #[test]

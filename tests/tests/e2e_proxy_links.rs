@@ -79,12 +79,7 @@ impl World {
         wait_until("every group to be reported", SOON, || {
             let mut missing = wanted.clone();
             let reports = self.link.all().frames(|frame| {
-                frame.at > from
-                    && frame.received_igmp(|_| true)
-                    && frame
-                        .packet
-                        .as_ref()
-                        .is_some_and(|packet| packet.source == address)
+                frame.at > from && frame.received_igmp(|_| true) && frame.is_from(address)
             });
             reports.iter().find_map(|frame| {
                 for (group, is_wanted) in frame.igmp().map(Igmp::wishes).unwrap_or_default() {

@@ -152,13 +152,7 @@ fn any_source_may_be_allowed_but_not_one_of_another_interface() {
     let _streams =
         [of_the_lan, far_away].map(|address| StreamSpec::to(GROUP).from(address).start(source));
     let from = |address: Ipv4Addr| {
-        move |frame: &igmp_tests::frame::Frame| {
-            frame.is_copy_for(GROUP)
-                && frame
-                    .packet
-                    .as_ref()
-                    .is_some_and(|packet| packet.source == address)
-        }
+        move |frame: &igmp_tests::frame::Frame| frame.is_copy_for(GROUP) && frame.is_from(address)
     };
     wire.all()
         .wait_for("the stream from far away", SOON, from(far_away));

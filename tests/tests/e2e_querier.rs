@@ -4,11 +4,12 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, Instant, SystemTime};
 
 use igmp_tests::capture::View;
-use igmp_tests::contested_lan::{ContestedLan, HIGH_ADDRESS, LOW_ADDRESS};
+use igmp_tests::contested_lan::{
+    ContestedLan, HIGH_ADDRESS, IGMP, LOW_ADDRESS, OTHER_QUERIER_PRESENT_INTERVAL,
+};
 use igmp_tests::daemon::Daemon;
 use igmp_tests::frame::Frame;
 use igmp_tests::host::assert_gapless;
-use igmp_tests::igmp::Igmp;
 use igmp_tests::netns::mac_of;
 use igmp_tests::stream::StreamSpec;
 use igmp_tests::topology::{BRIDGE, Lan, Topology, gateway_address, rival_address};
@@ -16,11 +17,6 @@ use igmp_tests::tshark;
 use igmp_tests::wait::wait_until;
 
 const GROUP: Ipv4Addr = Ipv4Addr::new(239, 1, 1, 1);
-/// Query Interval 2 s, Query Response Interval 1 s, Robustness Variable 2.
-const IGMP: &str =
-    "query_interval = \"2s\"\nquery_response_interval = \"1s\"\nstartup_query_interval = \"500ms\"";
-/// 2 x 2 s + 1 s / 2 (RFC 9776 section 8.5).
-const OTHER_QUERIER_PRESENT_INTERVAL: Duration = Duration::from_millis(4_500);
 /// How much later than its time a timer may run out on a busy machine, and how much a time stamp may be off.
 const TIMER_TOLERANCE: Duration = Duration::from_millis(500);
 const STAMP_TOLERANCE: Duration = Duration::from_millis(10);
@@ -50,11 +46,11 @@ fn of_two_gateways_one_asks_and_forwards_and_the_other_takes_over_when_it_dies()
         });
     }
     after.wait_for("the next query", 2 * SOON, |frame| {
-        is_general_query_from(frame, address)
+        frame.is_general_query_from(address)
     });
     assert_gapless(&subscription.arrivals_until(first.sequence + 1_000, SOON));
     after.assert_none("a query of the other", Duration::ZERO, |frame| {
-        is_query_from(frame, other_address)
+        frame.is_query_from(other_address)
     });
     after.assert_none("a copy of the other's", Duration::ZERO, |frame| {
         is_copy_sent_by(frame, other_address)
@@ -67,13 +63,13 @@ fn of_two_gateways_one_asks_and_forwards_and_the_other_takes_over_when_it_dies()
         .ip("link set lan0 down\nlink set wan0 down");
     drop(gateway);
     let last_query = before_death
-        .frames(|frame| is_general_query_from(frame, address))
+        .frames(|frame| frame.is_general_query_from(address))
         .pop();
     let last_query = last_query.expect("queries were seen").at;
     let takeover = after.wait_for(
         "the other's query",
         OTHER_QUERIER_PRESENT_INTERVAL + SOON,
-        |frame| is_general_query_from(frame, other_address),
+        |frame| frame.is_general_query_from(other_address),
     );
     assert_after(last_query, takeover.at, OTHER_QUERIER_PRESENT_INTERVAL);
     // The other knows the members: it forwards without waiting for reports.
@@ -102,7 +98,7 @@ fn of_two_gateways_one_asks_and_forwards_and_the_other_takes_over_when_it_dies()
     // What either has sent in all this is beyond reproach.
     let queries = wire
         .all()
-        .frames(|frame| is_query_from(frame, address) || is_query_from(frame, other_address));
+        .frames(|frame| frame.is_query_from(address) || frame.is_query_from(other_address));
     assert!(queries.len() >= 5, "two of each start, one of the takeover");
     tshark::judge(&queries, &[]);
 }
@@ -118,7 +114,7 @@ fn a_query_of_a_lower_address_silences_until_it_is_not_repeated() {
     let after = wire.from_now();
     // IGMPv2, Max Response Time 2 s: it says neither Robustness Variable nor Query Interval.
     lan.send(&lan.general_query(2, 20));
-    let query = after.wait_for("the query", SOON, |frame| is_query_from(frame, LOW_ADDRESS));
+    let query = after.wait_for("the query", SOON, |frame| frame.is_query_from(LOW_ADDRESS));
     lan.daemon.wait_for_querier("lan0", LOW_ADDRESS);
     assert!(
         lan.daemon.group("lan0", GROUP).is_some(),
@@ -135,7 +131,7 @@ fn a_query_of_a_lower_address_silences_until_it_is_not_repeated() {
     let own = after.wait_for(
         "a query of our own",
         OTHER_QUERIER_PRESENT_INTERVAL + SOON,
-        |frame| is_query_from(frame, HIGH_ADDRESS),
+        |frame| frame.is_query_from(HIGH_ADDRESS),
     );
     assert_after(query.at, own.at, OTHER_QUERIER_PRESENT_INTERVAL);
     lan.daemon.wait_for_querier("lan0", HIGH_ADDRESS);
@@ -191,14 +187,14 @@ fn a_bridge_that_asks_from_0_0_0_0_never_wins() {
          mcast_startup_query_interval 100"
     ));
     let after = wire.from_now();
-    let bridge_query = |frame: &Frame| is_general_query_from(frame, Ipv4Addr::UNSPECIFIED);
+    let bridge_query = |frame: &Frame| frame.is_general_query_from(Ipv4Addr::UNSPECIFIED);
     after.wait_for("a query of the bridge", 3 * SOON, bridge_query);
     wait_until("it to be refused", SOON, || {
         (daemon.counter_on("lan0", "refused_source_not_accepted") > refused_before).then_some(())
     });
     let first = after.frames(bridge_query)[0].at;
     after.wait_for("our own query after it", SOON, |frame| {
-        is_general_query_from(frame, gateway_address(1)) && frame.at > first
+        frame.is_general_query_from(gateway_address(1)) && frame.at > first
     });
     let lan0 = daemon.interface("lan0");
     assert_eq!(lan0["querier"], gateway_address(1).to_string());
@@ -220,7 +216,7 @@ fn a_hundred_queries_a_second_change_the_querier_once() {
     let wire = lan.member().capture();
     wire.all()
         .wait_for("the second startup query", SOON, |frame| {
-            is_general_query_from(frame, HIGH_ADDRESS)
+            frame.is_general_query_from(HIGH_ADDRESS)
         });
     let query = lan.general_query(2, 10);
     lan.send(&query);
@@ -245,27 +241,15 @@ fn a_hundred_queries_a_second_change_the_querier_once() {
     let own = after.wait_for(
         "our own query",
         OTHER_QUERIER_PRESENT_INTERVAL + SOON,
-        |frame| is_query_from(frame, HIGH_ADDRESS),
+        |frame| frame.is_query_from(HIGH_ADDRESS),
     );
     // The first one of ours is that after the last of theirs.
     assert_after(last, own.at, OTHER_QUERIER_PRESENT_INTERVAL);
     lan.daemon.wait_for_querier("lan0", HIGH_ADDRESS);
 }
 
-fn is_query_from(frame: &Frame, source: Ipv4Addr) -> bool {
-    frame.received_igmp(|igmp| matches!(igmp, Igmp::Query { .. }))
-        && frame
-            .packet
-            .as_ref()
-            .is_some_and(|packet| packet.source == source)
-}
-
-fn is_general_query_from(frame: &Frame, source: Ipv4Addr) -> bool {
-    is_query_from(frame, source) && frame.igmp().is_some_and(Igmp::is_general_query)
-}
-
 fn last_query_of(view: &View<'_>, source: Ipv4Addr) -> SystemTime {
-    view.frames(|frame| is_query_from(frame, source))
+    view.frames(|frame| frame.is_query_from(source))
         .pop()
         .expect("a query")
         .at

@@ -288,9 +288,5 @@ fn version_of(query: &Frame) -> u8 {
 }
 
 fn is_copy_from(frame: &Frame, source: Ipv4Addr) -> bool {
-    frame.is_copy_for(GROUP)
-        && frame
-            .packet
-            .as_ref()
-            .is_some_and(|packet| packet.source == source)
+    frame.is_copy_for(GROUP) && frame.is_from(source)
 }

@@ -1,16 +1,21 @@
 //! The kernel's bridge as a querier that forwards to ports with members only.
 
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, UdpSocket};
 use std::process::Command;
-use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use super::{QUERY_INTERVAL, QUERY_RESPONSE_INTERVAL, Querier, group_membership_interval};
 use crate::netns::Namespace;
-use crate::topology::{ACCESS, BRIDGE};
+use crate::stream::PORT;
+use crate::topology::{ACCESS, BRIDGE, PROVIDER};
+use crate::wait::wait_until;
+
+const NOBODYS_GROUP: Ipv4Addr = Ipv4Addr::new(239, 255, 255, 255);
+/// Well above the Query Response Interval.
+const SOON: Duration = Duration::from_secs(5);
 
 /// IGMP snooping and the querier of a provider's switch.
 pub struct BridgeQuerier {
@@ -33,8 +38,17 @@ impl BridgeQuerier {
              mcast_last_member_count 2 mcast_startup_query_interval 100 mcast_startup_query_count 2\n\
              link set {BRIDGE} type bridge mcast_query_use_ifaddr 1 mcast_querier 1"
         ));
-        // Until members have had time to answer its first query, the kernel floods; nothing shows when that ends.
-        thread::sleep(QUERY_RESPONSE_INTERVAL + Duration::from_millis(100));
+        // Until members have had time to answer its first query, the kernel floods, and only a probe shows when that ends.
+        let probe = switch
+            .enter(|| UdpSocket::bind((PROVIDER, 0)))
+            .expect("the bridge has this address");
+        wait_until("the switch to flood no more", SOON, || {
+            let before = switch.sent_frames(ACCESS);
+            probe
+                .send_to(&[], (NOBODYS_GROUP, PORT))
+                .expect("the bridge is up");
+            (switch.sent_frames(ACCESS) == before).then_some(())
+        });
         Self {
             switch: switch.name().to_owned(),
         }

@@ -12,8 +12,8 @@ use crate::tshark;
 /// Unsolicited Report Interval of version 3 (RFC 9776 section 8.11) and of version 2 (RFC 2236 section 8.10).
 const UNSOLICITED_REPORT_INTERVAL_V3: Duration = Duration::from_secs(1);
 const UNSOLICITED_REPORT_INTERVAL_V2: Duration = Duration::from_secs(10);
-/// How much later than due something may be on a busy machine.
-const LATE: Duration = Duration::from_millis(150);
+/// How much later than due something may be on a busy machine; still well before the next query.
+const LATE: Duration = Duration::from_millis(500);
 
 /// The life of a membership as a capture beside the querier saw it.
 struct Stay {

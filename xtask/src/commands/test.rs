@@ -1,22 +1,23 @@
 //! `cargo xtask test`: the tests, floor by floor.
 
 use std::ffi::OsString;
-use std::io::{BufRead as _, BufReader};
-use std::path::Path;
+use std::io::{BufRead as _, BufReader, Write, stdout};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 
+mod binaries;
+
 use super::build::{Profile, build, name_binaries};
 use super::setup;
 use crate::lint;
 use crate::progress::Progress;
 use crate::tally::{Reader, Tally};
-use crate::workspace::{cargo, find_program, is_root};
+use crate::workspace::cargo;
 
-/// Run the tests: all of them, or the floors that are named
+/// Run the tests: all floors but e2e-generic, or those that are named
 ///
 /// The last line is `N passed, N failed, N skipped` over all floors; the exit status is 0 only when nothing failed. A
 /// floor in which no test ran counts as failed, and a test that cannot judge on this machine says why and counts as
@@ -53,14 +54,29 @@ enum Floor {
     E2e,
     /// The same with IGMPD_MODE=tc
     E2eTc,
+    /// The same with IGMPD_MODE=xdp-generic; only where it is named
+    E2eGeneric,
 }
+
+/// The floors that run when none is named.
+const DEFAULT: [Floor; 7] = [
+    Floor::Lint,
+    Floor::Unit,
+    Floor::Model,
+    Floor::Fuzz,
+    Floor::Packet,
+    Floor::E2e,
+    Floor::E2eTc,
+];
+/// How the names of the test binaries begin that IGMPD_MODE changes nothing of.
+const ONCE: &str = "e2e_once_";
 
 impl Test {
     pub fn run(self) -> Result<ExitCode> {
         let progress = Progress::new(false)?;
         setup::for_build(&progress)?;
         let floors = if self.floors.is_empty() {
-            Floor::value_variants()
+            &DEFAULT[..]
         } else {
             &self.floors
         };
@@ -86,7 +102,7 @@ impl Test {
                 tally.failed = 1;
             }
             summary.push(format!(
-                "{name:8} {tally} ({:.0} s)",
+                "{name:11} {tally} ({:.0} s)",
                 started.elapsed().as_secs_f32()
             ));
             sum += tally;
@@ -127,72 +143,73 @@ impl Floor {
             Self::Unit => run_tests(libraries(), &["--skip", MODEL], args),
             Self::Model => run_tests(libraries(), &[MODEL], args),
             Self::Fuzz => run_tests(cargo(["test", "--package", "igmp-fuzz"]), &[], args),
-            Self::Packet => in_the_kernel(progress, "packet*", None, args),
-            Self::E2e => in_the_kernel(progress, "e2e*", None, args),
-            Self::E2eTc => in_the_kernel(progress, "e2e*", Some("tc"), args),
+            Self::Packet => in_the_kernel(progress, "packet_", None, args),
+            Self::E2e => in_the_kernel(progress, "e2e_", None, args),
+            Self::E2eTc => in_the_kernel(progress, "e2e_", Some("tc"), args),
+            Self::E2eGeneric => in_the_kernel(progress, "e2e_", Some("xdp-generic"), args),
         }
     }
 }
 
-/// Runs the test binaries of igmp-tests whose names match, as root.
+/// Runs the test binaries of igmp-tests whose names begin with `prefix`, as root.
 ///
-/// `mode` is how igmpd handles packets in them; `None` leaves that to the environment, or to igmpd.
+/// `mode` is how igmpd handles packets in them; `None` leaves that to the environment, or to igmpd. Another mode changes
+/// nothing of what begins with [`ONCE`].
 fn in_the_kernel(
     progress: &Progress,
-    binaries: &str,
+    prefix: &str,
     mode: Option<&str>,
     args: &[OsString],
 ) -> Result<Tally> {
     setup::for_kernel_tests(progress)?;
     let directory = build(Profile::Dev, &["igmp-userspace", "igmp-tests"])?;
-    let mut cargo = cargo(["test", "--package", "igmp-tests", "--test", binaries]);
-    name_binaries(&mut cargo, &directory);
-    cargo.envs(mode.map(|mode| ("IGMPD_MODE", mode)));
-    if !is_root() {
-        let sudo = find_program("sudo")
-            .context("these tests need root, and there is no sudo here: run them as root")?;
-        // cargo builds as this user; only the test binaries run as root.
-        cargo.arg("--config").arg(runner(&sudo));
-    }
-    run_tests(cargo, &[], args)
+    let prepare = |command: &mut Command| {
+        name_binaries(command, &directory);
+        command.envs(mode.map(|mode| ("IGMPD_MODE", mode)));
+    };
+    binaries::run(prefix, mode.map(|_| ONCE), &prepare, args)
 }
 
-fn runner(sudo: &Path) -> String {
-    format!(
-        "target.'cfg(all())'.runner = ['{}', '--preserve-env']",
-        sudo.display()
-    )
-}
-
-/// Runs `cargo test`, passing its output on, and counts.
+/// Runs `cargo test` and counts.
 fn run_tests(mut cargo: Command, own: &[&str], args: &[OsString]) -> Result<Tally> {
     cargo
         .args(["--no-fail-fast", "--", "--show-output"])
         .args(own)
-        .args(args)
-        .stdout(Stdio::piped());
-    let mut child = cargo.spawn().context("running cargo test")?;
+        .args(args);
+    judge(cargo, &mut stdout())
+}
+
+/// Runs tests, passes on what of their output is worth showing, and counts.
+fn judge(mut tests: Command, shown: &mut dyn Write) -> Result<Tally> {
+    let program = tests.get_program().to_owned();
+    let program = program.display();
+    tests.stdout(Stdio::piped());
+    let mut child = tests
+        .spawn()
+        .with_context(|| format!("running {program}"))?;
     let mut output = BufReader::new(child.stdout.take().expect("standard output is a pipe"));
     let mut reader = Reader::default();
     let mut line = Vec::new();
     // Bytes, not strings: a failing test may print anything.
     while output
         .read_until(b'\n', &mut line)
-        .context("reading the output of cargo test")?
+        .with_context(|| format!("reading the output of {program}"))?
         > 0
     {
         let text = String::from_utf8_lossy(&line);
         let text = text.trim_end_matches('\n');
         if reader.line(text) {
-            println!("{text}");
+            writeln!(shown, "{text}")?;
         }
         line.clear();
     }
-    let status = child.wait().context("waiting for cargo test")?;
+    let status = child
+        .wait()
+        .with_context(|| format!("waiting for {program}"))?;
     let mut tally = reader.tally();
     if !status.success() && tally.failed == 0 {
         // It did not compile, or a test binary died before it could say how many failed.
-        eprintln!("error: cargo test: {status}");
+        eprintln!("error: {program}: {status}");
         tally.failed = 1;
     }
     Ok(tally)
