@@ -116,7 +116,7 @@ impl Sim {
         let version = params.version;
         let mut sim = Self::started(params);
         sim.at(1.s()).host("10.0.0.1").general_query(version);
-        assert!(!sim.interface().querier().is_self);
+        assert!(!sim.interface().querier().unwrap().is_self);
         sim
     }
 

@@ -266,7 +266,10 @@ fn compare(steps: &[Step]) -> Result<(), String> {
             }
         }
         let interface = subject.router.interface(LAN).unwrap();
-        check("another querier", interface.querier().is_self == is_querier)?;
+        check(
+            "another querier",
+            interface.querier().unwrap().is_self == is_querier,
+        )?;
         if !was_querier && !is_querier {
             let transmits = |output: &Output| matches!(output, Output::Transmit { .. });
             check("a non-querier spoke", !outputs.iter().any(transmits))?;

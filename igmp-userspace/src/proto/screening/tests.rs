@@ -289,7 +289,7 @@ fn messages_without_router_alert_are_refused_where_it_is_required() {
         .general_query(Version::V3);
     sim.expects_nothing();
     assert_eq!(sim.counter(Counter::RouterAlert), 2);
-    assert!(sim.interface().querier().is_self);
+    assert!(sim.interface().querier().unwrap().is_self);
     sim.host(HOST).report_v2(G);
     sim.expects([changed("0s", G)]);
 }
@@ -318,9 +318,9 @@ fn who_may_report_and_who_may_query_can_be_listed() {
     sim.expects([changed("0s", G)]);
     // Row Q3: a query from 0.0.0.0 never wins, whatever the list says.
     sim.host("0.0.0.0").general_query(Version::V3);
-    assert!(sim.interface().querier().is_self);
+    assert!(sim.interface().querier().unwrap().is_self);
     sim.host("9.0.0.1").general_query(Version::V3);
-    assert!(!sim.interface().querier().is_self);
+    assert!(!sim.interface().querier().unwrap().is_self);
 }
 
 #[test]
