@@ -334,3 +334,6 @@ impl Interface {
 
 /// RFC 2236 section 4: what hosts understand by an IGMPv1 query, which has no room to say a time.
 const V1_MAX_RESPONSE_TIME: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests;

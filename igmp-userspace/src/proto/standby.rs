@@ -88,17 +88,17 @@ impl Interface {
 }
 
 impl Group {
-    /// Nothing ends before hosts have had the chance to answer the new querier. What ends within Last Member Query Time
-    /// has been asked for, by one that may not have heard the answers: the last member procedure begins again (section
-    /// 6.6.3). The rest lasts until the General Query is answered.
+    /// Nothing ends before hosts have had the chance to answer the new querier. What is being asked for may have been
+    /// answered to the one that asked: its last member procedure begins again (section 6.6.3). The rest lasts until the
+    /// General Query is answered.
     fn ask_again(&mut self, now: Instant, params: &InterfaceParams) -> Vec<SpecificQuery> {
         let soon = now + params.last_member_query_time();
-        let ends_soon = |timer: Option<Instant>| timer.is_some_and(|timer| timer <= soon);
         let sources = self.sources.as_slice().iter();
         let asked = Queries {
-            group: params.version > Version::V1 && ends_soon(self.group_timer),
+            group: params.version > Version::V1 && self.checking_membership,
             sources: sources
-                .filter(|record| params.version == Version::V3 && ends_soon(record.timer))
+                .filter(|record| record.timer.is_some_and(|timer| timer <= soon))
+                .filter(|_| params.version == Version::V3)
                 .map(|record| record.address)
                 .collect(),
         };
