@@ -238,10 +238,11 @@ impl Interface {
                 self.record(cx, source, Version::V2, record)
             }
             Repr::ReportV3(records) => {
-                let act = |accepted, record| {
-                    self.record(cx, source, Version::V3, record) || accepted // each is acted upon
-                };
-                records.into_iter().fold(false, act)
+                let mut accepted = false;
+                for record in records {
+                    accepted |= self.record(cx, source, Version::V3, record);
+                }
+                accepted
             }
         };
         if accepted && self.policy.tell_accepted && !self.is_standby() {

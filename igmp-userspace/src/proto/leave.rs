@@ -21,7 +21,8 @@ impl Interface {
             return LeaveDecision::Ignored(IgnoreCause::NoMember); // it says what was so anyway: no leave
         }
         let decision = self.decide(cx, host, version, group);
-        if let Some(state) = self.groups.get_mut(&group) {
+        let is_nothing = decision == LeaveDecision::Ignored(IgnoreCause::NoMember);
+        if let Some(state) = self.groups.get_mut(&group).filter(|_| !is_nothing) {
             let before = state.hosts.len();
             state.hosts.left(host);
             self.host_count = self.host_count - before + state.hosts.len();

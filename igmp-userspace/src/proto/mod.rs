@@ -135,7 +135,8 @@ pub enum Input {
     /// On standby the router sends nothing. It is fed the messages that the other gateway accepted
     /// ([`Output::Accepted`]), and does to the memberships what the querier does: they stay equal, leaves included.
     /// [`Interface::forwards`] is true: the flows are there, and whether they carry anything is up to the caller.
-    /// When standby ends, the router is the querier at once.
+    /// When standby ends, the router is the querier at once. So two gateways that were both in charge for a while, and
+    /// elected one of them, are set right by standby and back.
     Standby {
         /// Which one.
         interface: IfIndex,

@@ -170,12 +170,18 @@ fn a_leave_does_not_end_a_source_specific_group() {
         prompt_leave: Some(PromptLeave::default()),
         ..InterfacePolicy::default()
     });
+    sim.policy(Policy {
+        quick_leave: true, // hosts are tracked
+        ..Policy::default()
+    });
     sim.host(HOST).report_v3(AllowNewSources, SSM, &[A]);
     sim.forget();
     sim.host(OTHER).leave(SSM);
     sim.expects_nothing();
     sim.expects_events(["0s 10.0.0.8 leaves 232.1.1.1: ignored (no member)"]);
     assert_eq!(sim.counter(Counter::AnySource), 1);
+    sim.host(HOST).leave(SSM);
+    assert_eq!(sim.interface().hosts(SSM).count(), 1, "nobody has left");
 }
 
 #[test]

@@ -349,6 +349,9 @@ fn a_non_querier_on_standby_has_its_flows_and_parameters_again() {
     sim.expects([changed("3s", G)]);
     assert!(sim.interface().forwards());
     assert_eq!(*sim.interface().params(), InterfaceParams::default());
+    sim.standby(false);
+    sim.expects([general_query("3s")]);
+    assert_eq!(querier(&sim), Some(("10.0.0.2".to_owned(), true)));
 }
 
 #[test]
