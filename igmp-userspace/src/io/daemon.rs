@@ -381,6 +381,7 @@ impl Daemon {
             Output::MembershipChanged { group, .. } => {
                 self.dirty.insert(group);
             }
+            Output::Accepted { .. } => {} // no interface asks for it yet
             Output::Event(event) => {
                 if matches!(event.kind, EventKind::QuerierChanged { .. }) {
                     self.open_ports();

@@ -71,7 +71,7 @@ fn interfaces(daemon: &Daemon) -> Vec<Interface> {
         let link = port.device.as_ref().map(|device| &device.link);
         let state = router_interface(daemon, port);
         let is_upstream = is_running_upstream(port);
-        let elected = state.map(proto::Interface::querier);
+        let elected = state.and_then(proto::Interface::querier);
         let heard = daemon.proxy.querier().filter(|_| is_upstream);
         let version = daemon.proxy.version().filter(|_| is_upstream);
         Interface {
