@@ -12,6 +12,7 @@
 //! --no-default-features` builds that core alone.
 
 pub mod api;
+pub mod backup;
 pub mod config;
 pub mod fib;
 #[cfg(feature = "io")]
