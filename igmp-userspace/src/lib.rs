@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!             io      sockets, netlink, BPF maps, the event loop      (feature `io`)
-//!      ┌──────┼───────────┬──────────┐
-//!    proto   fib        config      api
+//!      ┌──────┼───────────┬──────────┬──────────┐
+//!    proto   fib        config      api      backup
 //!      │      │
 //!    wire   igmp-common
 //! ```

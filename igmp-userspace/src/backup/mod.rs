@@ -5,12 +5,14 @@
 //! `docs/backup-protocol.md` describes what goes over the wire.
 //!
 //! A [`Session`] is one `remote_backup_profile`; it lives as long as the profile, over any number of connections. Its
-//! owner hands in what happened (`handle_...`, [`Session::copy`], [`Session::set_role`]) and after each of these calls
+//! owner hands in what happened (`handle_...`, [`Session::copy`], [`Session::set_role`]), and after each of these calls
+//! repeats until neither has anything more:
 //!
-//! 1. drains [`Session::poll_output`] to `None`, doing what it says;
-//! 2. while the connection can take octets, sends what [`Session::poll_transmit`] gives, until that is `None`; a snapshot
-//!    is asked for here, so the outputs are drained again, and what they bring about is sent;
-//! 3. sleeps until [`Session::poll_timeout`].
+//! 1. while the connection can take octets, send what [`Session::poll_transmit`] gives;
+//! 2. do what [`Session::poll_output`] says.
+//!
+//! Then it sleeps until [`Session::poll_timeout`]; when there is no connection, it tries one at
+//! [`Session::reconnect_at`].
 //!
 //! [`Roles`] decides who is master; [`record`] is the octets.
 

@@ -160,8 +160,14 @@ impl Pair {
         [A, B].iter().all(|&at| self.status(at).peer.is_some())
     }
 
-    /// A host joins or leaves: the gateways that are master hear it.
+    /// A host joins or leaves.
     pub(super) fn host(&mut self, at: usize, joins: bool, number: u32) {
+        self.say(at, joins, number);
+        self.settle();
+    }
+
+    /// The gateways that are master hear a host, and have no time yet for anything else.
+    pub(super) fn say(&mut self, at: usize, joins: bool, number: u32) {
         let mut packet = vec![u8::from(joins)];
         packet.extend(group(number).octets());
         for (index, gateway) in self.gateways.iter_mut().enumerate() {
@@ -170,7 +176,6 @@ impl Pair {
                 gateway.session.copy(LINKS[at][index], &packet, self.now);
             }
         }
-        self.settle();
     }
 
     pub(super) fn join(&mut self, number: u32) {
@@ -307,6 +312,21 @@ impl Pair {
         let [a, b] = &mut self.gateways;
         let (own, peer) = if index == A { (a, b) } else { (b, a) };
         let mut progress = false;
+        let in_flight = |to: &Gateway| -> usize {
+            let octets = to.arriving.iter().flat_map(|(_, octets)| octets);
+            octets.map(Vec::len).sum()
+        };
+        while own.connected
+            && !own.stalled
+            && in_flight(peer) < SOCKET_BUFFER
+            && let Some(octets) = own.session.poll_transmit(now, 16 * 1024)
+        {
+            progress = true;
+            if let Some(recording) = peer.recordings.last_mut() {
+                recording.extend(&octets);
+            }
+            peer.arriving.push_back((now + LATENCY, Some(octets)));
+        }
         let mut closed = false;
         while let Some(output) = own.session.poll_output() {
             progress = true;
@@ -347,21 +367,10 @@ impl Pair {
                 Output::Disconnect(_) => closed = true,
             }
         }
-        let in_flight = |to: &Gateway| -> usize {
-            let octets = to.arriving.iter().flat_map(|(_, octets)| octets);
-            octets.map(Vec::len).sum()
-        };
-        while own.connected
-            && (closed || !own.stalled && in_flight(peer) < SOCKET_BUFFER)
-            && let Some(octets) = own.session.poll_transmit(now, 16 * 1024)
-        {
-            progress = true;
-            if let Some(recording) = peer.recordings.last_mut() {
-                recording.extend(&octets);
-            }
-            peer.arriving.push_back((now + LATENCY, Some(octets)));
-        }
         if closed {
+            if let Some(farewell) = own.session.poll_transmit(now, 1) {
+                peer.arriving.push_back((now + LATENCY, Some(farewell)));
+            }
             own.connected = false;
             own.arriving.clear();
             peer.arriving.push_back((now + LATENCY, None));
@@ -382,7 +391,7 @@ fn state(group: Ipv4Addr, until: Instant, now: Instant) -> GroupState {
     }
 }
 
-/// Nobody is master twice, and the backup has what the master has, each timer within what the way takes.
+/// Both have the same groups, and each timer differs by no more than octets may be on their way before the peer is dead.
 pub(super) fn assert_equal_state(pair: &Pair) {
     let [a, b] = &pair.gateways;
     let keys = |gateway: &Gateway| gateway.table.keys().copied().collect::<Vec<_>>();
@@ -392,6 +401,6 @@ pub(super) fn assert_equal_state(pair: &Pair) {
         let apart = until
             .saturating_since(other)
             .max(other.saturating_since(*until));
-        assert!(apart <= millis(50), "{key:?}: {apart:?} apart");
+        assert!(apart <= seconds(1), "{key:?}: {apart:?} apart");
     }
 }
