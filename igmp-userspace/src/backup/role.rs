@@ -159,6 +159,15 @@ impl Statement {
     }
 }
 
+impl Peer {
+    /// This gateway is backup: when that is news and leaves no master, it is told.
+    fn both_backup(&mut self) -> Option<Meeting> {
+        let both = self.said.role() == Role::Backup && self.said.cause != Cause::Waiting;
+        let told = std::mem::replace(&mut self.both_backup_told, both);
+        (both && !told).then_some(Meeting::BothBackup)
+    }
+}
+
 impl Roles {
     /// A gateway that starts at `now`. `first_number`: drawn at random, so that claims of an earlier life, which the peer
     /// may remember, have other numbers.
@@ -208,10 +217,16 @@ impl Roles {
     }
 
     /// An operator's word: at once, and instead of everything that goes on by itself.
-    pub const fn set_role(&mut self, role: Role) {
+    pub fn set_role(&mut self, role: Role) -> Option<Meeting> {
         match role {
-            Role::Master => self.claim(Cause::Operator),
-            Role::Backup => self.step_down(Cause::Operator),
+            Role::Master => {
+                self.claim(Cause::Operator);
+                None
+            }
+            Role::Backup => {
+                self.step_down(Cause::Operator);
+                self.peer.as_mut().and_then(Peer::both_backup)
+            }
         }
     }
 
@@ -300,9 +315,7 @@ impl Roles {
             }
             Automatic::Nothing => {}
         }
-        let tell = !peer_waits && !peer.both_backup_told;
-        peer.both_backup_told |= tell;
-        tell.then_some(Meeting::BothBackup)
+        peer.both_backup()
     }
 
     /// The connection is gone. The role stays; to take it back the peer must be there and in sync again.
@@ -360,6 +373,9 @@ impl Roles {
             claim: Some(claim),
         };
         self.automatic = Automatic::Nothing;
+        if let Some(peer) = &mut self.peer {
+            peer.both_backup_told = false;
+        }
     }
 
     const fn step_down(&mut self, cause: Cause) {

@@ -13,10 +13,10 @@ use super::outgoing::Outgoing;
 use super::queue::Copied;
 use super::record::{MAX_PACKET, Record, printable};
 use super::refusal::Refused;
-use super::role::{Cause, Role, Roles};
+use super::role::{Cause, Meeting, Role, Roles};
 use super::status::{LastRefusal, LastSync, PeerStatus, QueueStatus, Status};
 use crate::proto::Instant;
-use connection::{Connection, Peer, Snapshot};
+use connection::{Connection, Peer, Received, Snapshot, Stream};
 
 mod connection;
 mod receive;
@@ -200,29 +200,25 @@ impl Session {
             return;
         }
         let send_blocked = self.send_blocked;
-        let Some(peer) = self.connection.as_mut().and_then(Connection::met_mut) else {
+        let Some(stream) = self.connection.as_mut().and_then(Connection::stream_mut) else {
             return;
         };
-        if !peer.in_stream {
-            return;
-        }
         let dropped = if send_blocked {
-            peer.resync_needed = true;
+            stream.resync_needed = true;
             Some((DropReason::SendBlocked, 1))
-        } else if peer.resync_needed || matches!(peer.snapshot, Snapshot::Asked) {
+        } else if stream.resync_needed || matches!(stream.snapshot, Snapshot::Asked) {
             Some((DropReason::AwaitingSync, 1))
         } else if packet.len() > MAX_PACKET {
-            peer.resync_needed = true;
+            stream.resync_needed = true;
             Some((DropReason::TooLong, 1))
-        } else if peer.queue.push(Copied {
+        } else if stream.queue.push(Copied {
             interface: wire_index(place),
             arrived,
             packet: packet.into(),
         }) {
             None
         } else {
-            peer.resync_needed = true;
-            let dropped = peer.queue.clear() + 1;
+            let dropped = stream.drop_queue() + 1;
             let event = Event::QueueFull { dropped };
             self.outputs.push_back(Output::Event(event));
             Some((DropReason::QueueFull, dropped))
@@ -246,33 +242,33 @@ impl Session {
         else {
             return;
         };
-        let Some(peer) = self.connection.as_mut().and_then(Connection::met_mut) else {
+        let Some(stream) = self.connection.as_mut().and_then(Connection::stream_mut) else {
             return;
         };
-        if matches!(peer.snapshot, Snapshot::Asked) {
-            peer.snapshot = Snapshot::Building(Outgoing::new(now));
+        if matches!(stream.snapshot, Snapshot::Asked) {
+            stream.snapshot = Snapshot::Building(Outgoing::new(now));
         }
-        if let Snapshot::Building(outgoing) = &mut peer.snapshot {
+        if let Snapshot::Building(outgoing) = &mut stream.snapshot {
             outgoing.add(wire_index(place), groups);
         }
     }
 
     /// That was the last interface of the snapshot.
     pub fn snapshot_end(&mut self, now: Instant) {
-        let Some(peer) = self.connection.as_mut().and_then(Connection::met_mut) else {
+        let Some(stream) = self.connection.as_mut().and_then(Connection::stream_mut) else {
             return;
         };
-        let outgoing = match std::mem::take(&mut peer.snapshot) {
+        let outgoing = match std::mem::take(&mut stream.snapshot) {
             Snapshot::Asked => Outgoing::new(now),
             Snapshot::Building(outgoing) => outgoing,
             other @ (Snapshot::None | Snapshot::Ready(_)) => {
-                peer.snapshot = other;
+                stream.snapshot = other;
                 return;
             }
         };
         let left_out = u64::from(outgoing.left_out());
         self.counters.drop_some(DropReason::TooMuchState, left_out);
-        peer.snapshot = Snapshot::Ready(outgoing);
+        stream.snapshot = Snapshot::Ready(outgoing);
     }
 
     /// Messages of that interface are copied, or not: what `access` and `dhcp_stb_igmp_copy` come to. They are until this
@@ -295,17 +291,15 @@ impl Session {
         };
         match (direction, was_blocked, blocked) {
             (Direction::Send, false, true) => {
-                if let Some(peer) = self.peer_mut() {
-                    let dropped = peer.queue.clear();
-                    peer.snapshot = Snapshot::None;
-                    peer.resync_needed = peer.in_stream;
+                if let Some(stream) = self.connection.as_mut().and_then(Connection::stream_mut) {
+                    stream.snapshot = Snapshot::None;
+                    let dropped = stream.drop_queue();
                     self.counters.drop_some(DropReason::SendBlocked, dropped);
                 }
             }
             (Direction::Receive, false, true) => {
                 if let Some(peer) = self.peer_mut() {
-                    peer.incoming = None;
-                    peer.synced = false;
+                    peer.received = Received::None;
                 }
             }
             (Direction::Receive, true, false) => self.request_sync(),
@@ -316,7 +310,7 @@ impl Session {
     /// Asks the peer for a snapshot: what was restored on an interface may have been lost since.
     pub fn request_sync(&mut self) {
         if let Some(peer) = self.peer_mut() {
-            peer.synced = false;
+            peer.received = Received::None;
             peer.sync_request_due = true;
         }
     }
@@ -324,8 +318,9 @@ impl Session {
     /// An operator's word on the role.
     pub fn set_role(&mut self, role: Role) {
         let before = self.roles.role();
-        self.roles.set_role(role);
+        let meeting = self.roles.set_role(role);
         self.role_may_have_changed(before);
+        self.tell_of(meeting);
         self.settle();
     }
 
@@ -378,21 +373,24 @@ impl Session {
             })
         });
         let met = self.connection.as_ref().and_then(Connection::met);
+        let stream = met.and_then(|(peer, _)| peer.stream.as_ref());
         Status {
             profile: self.config.profile.clone(),
             role: self.roles.role(),
             cause: self.roles.statement().cause,
             switch_back_at: self.roles.switch_back_at(),
             peer,
-            synced: met.is_some_and(|(peer, _)| match self.roles.role() {
-                Role::Master => peer.in_stream && !peer.owes_snapshot(),
-                Role::Backup => peer.synced,
-            }),
+            synced: match self.roles.role() {
+                Role::Master => stream.is_some_and(|stream| !stream.owes_snapshot()),
+                Role::Backup => {
+                    met.is_some_and(|(peer, _)| matches!(peer.received, Received::Whole))
+                }
+            },
             last_sync: self.last_sync,
-            queue: met.map_or_else(QueueStatus::default, |(peer, _)| QueueStatus {
-                records: peer.queue.len(),
-                octets: peer.queue.octets(),
-                age: peer.queue.age(now),
+            queue: stream.map_or_else(QueueStatus::default, |stream| QueueStatus {
+                records: stream.queue.len(),
+                octets: stream.queue.octets(),
+                age: stream.queue.age(now),
             }),
             send_blocked: self.send_blocked,
             receive_blocked: self.receive_blocked,
@@ -415,8 +413,8 @@ impl Session {
 
     /// The peer's state may differ from ours.
     fn resync(&mut self) {
-        if let Some(peer) = self.peer_mut() {
-            peer.resync_needed = peer.in_stream;
+        if let Some(stream) = self.connection.as_mut().and_then(Connection::stream_mut) {
+            stream.resync_needed = true;
         }
     }
 
@@ -430,6 +428,14 @@ impl Session {
                 self.request_sync();
             }
         }
+    }
+
+    fn tell_of(&mut self, meeting: Option<Meeting>) {
+        let event = meeting.map(|meeting| match meeting {
+            Meeting::BothMaster { gave_way } => Event::BothMaster { gave_way },
+            Meeting::BothBackup => Event::BothBackup,
+        });
+        self.outputs.extend(event.map(Output::Event));
     }
 
     /// The stream to the peer begins, with a snapshot, or ends, as the roles are now.
@@ -447,16 +453,11 @@ impl Session {
         let in_stream = said.role() == Role::Backup
             && (own.role() == Role::Master
                 || (said.cause == Cause::Waiting && own.cause != Cause::Waiting));
-        if in_stream != peer.in_stream {
-            peer.in_stream = in_stream;
-            peer.resync_needed = in_stream;
-            peer.snapshot_asked_for = false;
-            peer.snapshot = Snapshot::None;
-            peer.queue.clear();
+        if in_stream != peer.stream.is_some() {
+            peer.stream = in_stream.then(Stream::new);
         }
         if own.role() == Role::Master {
-            peer.incoming = None;
-            peer.synced = false;
+            peer.received = Received::None;
         }
     }
 

@@ -60,19 +60,35 @@ pub(super) struct Peer {
     pub(super) its_clock: Option<(u64, Instant)>,
     pub(super) round_trip: Option<Duration>,
 
-    /// It is to have our state and the stream of copies.
-    pub(super) in_stream: bool,
-    /// A snapshot was asked for since the stream began.
-    pub(super) snapshot_asked_for: bool,
-    /// The stream has a gap, or has not begun.
-    pub(super) resync_needed: bool,
-    pub(super) snapshot: Snapshot,
-    pub(super) queue: Queue,
+    /// What it is to have of ours; `None` while the roles are such that it is to have nothing.
+    pub(super) stream: Option<Stream>,
 
     pub(super) sync_request_due: bool,
-    pub(super) incoming: Option<Incoming>,
-    pub(super) synced: bool,
+    pub(super) received: Received,
     pub(super) message_age: Option<Duration>,
+}
+
+/// Our state and the copies that follow, on their way to the peer.
+#[derive(Debug)]
+pub(super) struct Stream {
+    /// It has a gap, or has not begun.
+    pub(super) resync_needed: bool,
+    /// Snapshots that the owner was asked for.
+    pub(super) snapshots: u64,
+    pub(super) snapshot: Snapshot,
+    pub(super) queue: Queue,
+}
+
+/// How far the peer's state has come here.
+#[derive(Debug, Default)]
+pub(super) enum Received {
+    /// Not at all, or with a gap.
+    #[default]
+    None,
+    /// A snapshot of it is coming in.
+    Incoming(Incoming),
+    /// All of it.
+    Whole,
 }
 
 /// How far the snapshot for the peer is.
@@ -110,6 +126,10 @@ impl Connection {
         self.peer.as_mut().filter(|peer| peer.said.is_some())
     }
 
+    pub(super) fn stream_mut(&mut self) -> Option<&mut Stream> {
+        self.met_mut()?.stream.as_mut()
+    }
+
     /// When the peer is given up. Octets from somebody who has not proved to be there do not postpone that.
     pub(super) fn dead_at(&self, dead_after: Duration) -> Instant {
         self.met().map_or(self.since, |(peer, _)| peer.heard) + dead_after.max(MIN_DEAD_AFTER)
@@ -138,20 +158,33 @@ impl Peer {
             keepalive_due: false,
             its_clock: None,
             round_trip: None,
-            in_stream: false,
-            snapshot_asked_for: false,
-            resync_needed: false,
+            stream: None,
+            sync_request_due: false,
+            received: Received::None,
+            message_age: None,
+        }
+    }
+}
+
+impl Stream {
+    /// One that begins with a snapshot.
+    pub(super) fn new() -> Self {
+        Self {
+            resync_needed: true,
+            snapshots: 0,
             snapshot: Snapshot::None,
             queue: Queue::default(),
-            sync_request_due: false,
-            incoming: None,
-            synced: false,
-            message_age: None,
         }
     }
 
     /// A snapshot is needed or on its way.
     pub(super) const fn owes_snapshot(&self) -> bool {
         self.resync_needed || !matches!(self.snapshot, Snapshot::None)
+    }
+
+    /// Drops what waits: how many copies that was. A snapshot takes their place.
+    pub(super) fn drop_queue(&mut self) -> u64 {
+        self.resync_needed = true;
+        self.queue.clear()
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::connection::{Peer, Standing};
+use super::connection::{Peer, Received, Standing};
 use super::{Connection, Output, Session};
 use crate::backup::config::{MIN_DEAD_AFTER, disagreement};
 use crate::backup::counters::DropReason;
@@ -11,7 +11,7 @@ use crate::backup::event::{Disconnect, Event};
 use crate::backup::incoming::Incoming;
 use crate::backup::record::{Hello, Payload, Record, Stamp};
 use crate::backup::refusal::{Refusal, Refused};
-use crate::backup::role::{Meeting, Role, Statement};
+use crate::backup::role::{Role, Statement};
 use crate::backup::status::{LastRefusal, LastSync};
 use crate::proto::Instant;
 
@@ -164,18 +164,12 @@ impl Session {
         }
         if said.role() == Role::Backup {
             // What it began to send as master it does not finish.
-            peer.incoming = None;
-            peer.synced = false;
+            peer.received = Received::None;
         }
         let role = self.roles.role();
         let meeting = self.roles.peer_says(said, standing > own, configured);
         self.role_may_have_changed(role);
-        if let Some(meeting) = meeting {
-            self.outputs.push_back(Output::Event(match meeting {
-                Meeting::BothMaster { gave_way } => Event::BothMaster { gave_way },
-                Meeting::BothBackup => Event::BothBackup,
-            }));
-        }
+        self.tell_of(meeting);
         self.settle();
     }
 
@@ -232,7 +226,7 @@ impl Session {
                     self.mapped(interface)?;
                 }
                 if let Some(peer) = self.peer_mut() {
-                    peer.incoming = Some(Incoming::new(interfaces));
+                    peer.received = Received::Incoming(Incoming::new(interfaces));
                 }
             }
             Payload::SyncGroups {
@@ -242,7 +236,7 @@ impl Session {
             } => {
                 let (name, peer) = self.mapped(interface)?;
                 // Without a beginning: that came while receiving was blocked, or before the role changed.
-                let Some(incoming) = &mut peer.incoming else {
+                let Received::Incoming(incoming) = &mut peer.received else {
                     return Ok(());
                 };
                 let age = Duration::from_millis(age_ms.into());
@@ -267,13 +261,15 @@ impl Session {
         let Some(peer) = self.peer_mut() else {
             return Ok(());
         };
-        let Some(incoming) = peer.incoming.take() else {
+        let Received::Incoming(incoming) = std::mem::take(&mut peer.received) else {
             return Ok(());
         };
         let (named, groups) = incoming.end()?;
         // Only a master's word on what is *not* there counts: a backup may never have been in sync itself.
         let from_master = peer.said.is_some_and(|said| said.role() == Role::Master);
-        peer.synced = from_master;
+        if from_master {
+            peer.received = Received::Whole;
+        }
         if from_master && left_out == 0 {
             for (interface, groups) in named {
                 let (interface, _) = self.mapped(interface)?;

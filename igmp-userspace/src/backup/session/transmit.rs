@@ -71,24 +71,24 @@ impl Session {
 
     /// The rest of a snapshot, or the next copy. When there is neither and a snapshot is needed, the owner is asked for it.
     fn next_copy(&mut self, now: Instant) -> Option<Payload> {
-        let peer = self.connection.as_mut().and_then(Connection::met_mut)?;
+        let stream = self.connection.as_mut().and_then(Connection::stream_mut)?;
         if self.send_blocked {
             return None;
         }
-        match &mut peer.snapshot {
+        match &mut stream.snapshot {
             Snapshot::Ready(outgoing) => {
                 let payload = outgoing.next(now);
                 if matches!(payload, Payload::SyncEnd { .. }) {
                     let groups = outgoing.groups();
                     self.last_sync = Some(LastSync { at: now, groups });
                     self.counters.snapshots_sent += 1;
-                    peer.snapshot = Snapshot::None;
+                    stream.snapshot = Snapshot::None;
                 }
                 Some(payload)
             }
             Snapshot::Asked | Snapshot::Building(_) => None,
             Snapshot::None => {
-                if let Some(copy) = peer.queue.pop() {
+                if let Some(copy) = stream.queue.pop() {
                     self.counters.sent += 1;
                     let age = now.saturating_since(copy.arrived);
                     return Some(Payload::Message {
@@ -97,10 +97,10 @@ impl Session {
                         packet: copy.packet.into_vec(),
                     });
                 }
-                if std::mem::take(&mut peer.resync_needed) {
-                    peer.snapshot = Snapshot::Asked;
-                    let again = std::mem::replace(&mut peer.snapshot_asked_for, true);
-                    self.counters.resyncs += u64::from(again);
+                if std::mem::take(&mut stream.resync_needed) {
+                    stream.snapshot = Snapshot::Asked;
+                    self.counters.resyncs += u64::from(stream.snapshots > 0);
+                    stream.snapshots += 1;
                     let copied = self.interfaces.iter().filter(|interface| interface.copied);
                     let interfaces = copied.map(|interface| interface.name.clone()).collect();
                     self.outputs.push_back(Output::NeedSnapshot { interfaces });

@@ -159,12 +159,9 @@ fn whoever_does_not_agree_is_refused_by_name() {
         ),
         (
             with(|hello| {
-                hello
-                    .interfaces
-                    .extend(hello.interfaces.clone().into_iter().map(|mut pair| {
-                        pair.local = "eth8".to_owned();
-                        pair
-                    }))
+                let mut one_more = hello.interfaces[0].clone();
+                one_more.local = "eth8".to_owned();
+                hello.interfaces.push(one_more);
             }),
             Refusal::Interfaces,
         ),

@@ -180,7 +180,7 @@ fn a_recovered_master_takes_its_role_back_with_the_whole_state() {
     let due = pair.status(A).switch_back_at.unwrap();
     assert!(due.saturating_since(pair.now) <= SWITCH_BACK_DELAY);
     pair.join(1000);
-    pair.run(SWITCH_BACK_DELAY - seconds(2));
+    pair.run(SWITCH_BACK_DELAY.saturating_sub(seconds(2)));
     assert_eq!(pair.roles(), [Role::Backup, Role::Master]);
     pair.run(seconds(2));
     assert_eq!(pair.roles(), [Role::Master, Role::Backup]);
@@ -202,7 +202,7 @@ fn both_backup_is_told_once() {
         let both = told
             .iter()
             .filter(|told| told.starts_with("both are backup"));
-        assert_eq!(both.count(), if gateway == B { 1 } else { 0 }, "{told:?}");
+        assert_eq!(both.count(), 1, "{told:?}");
     }
 }
 
