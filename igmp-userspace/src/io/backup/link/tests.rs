@@ -153,29 +153,25 @@ async fn a_thousand_half_open_connections_do_not_stop_the_peer() {
         }
         crowd
     });
-    let (to_a, mut at_a) = channel();
-    let mut refused = 0;
-    let crowd = {
-        tokio::pin!(crowd);
+    // What waits to be told keeps nobody out as long as it is heard.
+    let heard = tokio::spawn(async move {
+        let mut refused = 0;
         loop {
-            tokio::select! {
-                crowd = &mut crowd => break crowd.unwrap(),
-                event = next(&mut at_b) => {
-                    assert!(matches!(event, Incoming::Refused { reason: RefusedBy::Crowd | RefusedBy::Handshake, .. }));
-                    refused += 1;
-                }
+            match next(&mut at_b).await {
+                Incoming::Connected(connection) => return (refused, connection),
+                Incoming::Refused {
+                    reason: RefusedBy::Crowd | RefusedBy::Handshake,
+                    ..
+                } => refused += 1,
+                other => panic!("{other:?}"),
             }
         }
-    };
+    });
+    let crowd = crowd.await.unwrap();
+    let (to_a, mut at_a) = channel();
     let _a = pair.start_a(Some(pair.tls("a")), to_a);
     let _held = connected(&mut at_a).await;
-    loop {
-        match next(&mut at_b).await {
-            Incoming::Connected(_) => break,
-            Incoming::Refused { .. } => refused += 1,
-            other => panic!("{other:?}"),
-        }
-    }
+    let (refused, _connection) = heard.await.unwrap();
     assert!(refused >= 1000 - 64, "{refused}");
     drop(crowd);
 }
