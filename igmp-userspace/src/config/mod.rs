@@ -5,6 +5,7 @@
 mod acl;
 mod acl_uses;
 mod address;
+mod backup;
 mod diff;
 mod duration;
 mod effective;
@@ -30,6 +31,7 @@ use std::time::Duration;
 
 pub use acl::{find as find_acl, title as acl_title};
 pub use acl_uses::Use;
+pub use backup::{Access, RemoteBackupProfile, TlsFiles};
 pub use diff::{Change, Fixed, diff};
 pub use effective::to_toml;
 pub use error::{Error, Problem};
@@ -111,6 +113,8 @@ pub struct Config {
     pub policy: Policy,
     /// The interfaces, in the order given: at most one upstream, at least one downstream, no name twice.
     pub interfaces: Vec<InterfaceConfig>,
+    /// Gateways that keep memberships in step with this one.
+    pub remote_backup_profiles: Vec<RemoteBackupProfile>,
 }
 
 /// Reads the text of a configuration file; `file_name` is what errors call it.
@@ -169,6 +173,7 @@ pub fn parse(text: &str, file_name: &str) -> Result<Config, Error> {
         places.push(section.place());
         interfaces.push(interface::read(section, &defaults, &policy)?);
     }
+    let remote_backup_profiles = backup::read_all(&mut root, &interfaces)?;
     root.finish()?;
     let placed: Vec<_> = places.into_iter().zip(&interfaces).collect();
     let whole = placed
@@ -192,6 +197,7 @@ pub fn parse(text: &str, file_name: &str) -> Result<Config, Error> {
         proxy,
         policy,
         interfaces,
+        remote_backup_profiles,
     })
 }
 
@@ -246,6 +252,7 @@ impl Config {
                 ttl_threshold: interface::DEFAULT_TTL_THRESHOLD,
                 params: InterfaceParams::default(),
                 policy: InterfacePolicy::default(),
+                access: None,
             });
         }
         let placed: Vec<_> = places.into_iter().zip(&interfaces).collect();
@@ -268,6 +275,7 @@ impl Config {
             proxy,
             policy,
             interfaces,
+            remote_backup_profiles: Vec::new(),
         })
     }
 }

@@ -207,11 +207,11 @@ fn unknown_keys_are_refused_where_they_stand() {
     );
     assert_eq!(
         refusal_of("", "[[vlan]]\nid = 7"),
-        "f.toml:2: unknown key vlan; the keys here are daemon, datapath, igmp, proxy, policy, acl, interface"
+        "f.toml:2: unknown key vlan; the keys here are daemon, datapath, igmp, proxy, policy, acl, interface, remote_backup_profile"
     );
     assert_eq!(
         refusal("[[interface]]\nnmae = \"eth0\"\nrole = \"downstream\""),
-        "f.toml:2: unknown key nmae; the keys here are name, vlan, role, mode, unnumbered, alt_subnets, threshold, version, robustness, \
+        "f.toml:2: unknown key nmae; the keys here are name, vlan, role, mode, unnumbered, alt_subnets, threshold, access, version, robustness, \
          query_interval, query_response_interval, last_member_query_interval, last_member_query_count, startup_query_interval, \
          startup_query_count, prompt_leave, require_router_alert, max_groups, max_sources, forward_as_non_querier, \
          whitelist, blacklist, group_policy, source_policy, static_groups"

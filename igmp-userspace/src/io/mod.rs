@@ -1,5 +1,6 @@
 //! The world: BPF maps, netlink, sockets, the event loop.
 
+pub mod backup;
 pub mod cli;
 pub mod control;
 pub mod ctl;

@@ -1,0 +1,343 @@
+//! One connection to each peer: made, accepted, guarded and made again. What is said on it is not known here.
+//!
+//! Of two gateways the one with the lower address connects and the other accepts, so that there is one connection and no
+//! two that cross. Whatever happens comes to the event loop as [`Incoming`]; it writes as long as there is
+//! [`room`](Connection::room).
+
+mod accept;
+
+use std::io;
+use std::net::{SocketAddr, SocketAddrV4};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinHandle};
+use tokio::time::{sleep, timeout};
+
+use super::tls::Tls;
+
+/// TCP and TLS between two gateways take milliseconds.
+const HANDSHAKE_TIME: Duration = Duration::from_secs(3);
+/// From the end of a connection, or of an attempt, to the next attempt.
+const PAUSE: Duration = Duration::from_millis(250);
+/// Pieces that wait to be written. Few: what waits here is no longer the session's to drop.
+const PIECES: usize = 4;
+/// The largest piece that is read at once.
+const READ: usize = 64 << 10;
+/// What waits for the event loop, of all connections.
+const INCOMING: usize = 64;
+
+/// Both ends of a connection.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Endpoints {
+    /// Which profile it is for.
+    pub profile: String,
+    /// This gateway.
+    pub listen: SocketAddrV4,
+    /// The other.
+    pub peer: SocketAddrV4,
+}
+
+impl Endpoints {
+    /// Whether this gateway is the one that connects.
+    #[must_use]
+    pub fn connects(&self) -> bool {
+        self.listen < self.peer
+    }
+}
+
+/// What happened to a connection.
+#[derive(Debug)]
+pub enum Incoming {
+    /// There is one. It takes the place of the one before.
+    Connected(Connection),
+    /// The peer has said something.
+    Received {
+        /// On which connection.
+        connection: ConnectionId,
+        /// What: never empty.
+        bytes: Bytes,
+    },
+    /// There is room again.
+    Writable(ConnectionId),
+    /// It has ended.
+    Closed {
+        /// Which.
+        connection: ConnectionId,
+        /// Why, for a person.
+        reason: String,
+    },
+    /// Somebody is not let in, or the peer does not let us in.
+    Refused {
+        /// The profile it was for.
+        profile: String,
+        /// Under which it is counted.
+        reason: RefusedBy,
+        /// For a person.
+        detail: String,
+    },
+}
+
+/// Why there is no connection.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum RefusedBy {
+    /// Comes from an address that is no peer's.
+    Stranger,
+    /// TLS failed: no certificate, a wrong one, or no TLS at all.
+    Tls,
+    /// Took too long to get through the handshake.
+    Handshake,
+    /// Had to make room for others that were in the handshake as well.
+    Crowd,
+}
+
+impl RefusedBy {
+    /// Its name in output and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Stranger => "not_the_peer",
+            Self::Tls => "tls",
+            Self::Handshake => "handshake_timeout",
+            Self::Crowd => "too_many_handshakes",
+        }
+    }
+}
+
+/// Names a connection; no two have the same.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ConnectionId {
+    /// The profile it is for.
+    pub profile: String,
+    /// Counts the connections of the profile.
+    pub number: u64,
+}
+
+/// A connection, as the event loop holds it. Dropping it closes it.
+#[derive(Debug)]
+pub struct Connection {
+    /// Its name.
+    pub id: ConnectionId,
+    pieces: mpsc::Sender<Bytes>,
+    task: AbortHandle,
+}
+
+impl Connection {
+    /// Whether [`send`](Self::send) takes another piece.
+    #[must_use]
+    pub fn room(&self) -> bool {
+        self.pieces.capacity() > 0
+    }
+
+    /// Has `piece` written. Without room, or when the connection has ended, it is lost; the end is on its way then.
+    pub fn send(&self, piece: Bytes) {
+        let _ = self.pieces.try_send(piece);
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// The events of all connections.
+#[must_use]
+pub fn channel() -> (mpsc::Sender<Incoming>, mpsc::Receiver<Incoming>) {
+    mpsc::channel(INCOMING)
+}
+
+/// Keeps up the connection of one profile. Dropping it ends that; a connection that there is stays with its holder.
+#[derive(Debug)]
+pub struct Link(JoinHandle<()>);
+
+impl Link {
+    /// Connects or accepts, again and again. `tls` is `None` where the profile is insecure.
+    #[must_use]
+    pub fn start(endpoints: Endpoints, tls: Option<Tls>, incoming: mpsc::Sender<Incoming>) -> Self {
+        let maker = Maker {
+            endpoints,
+            tls,
+            incoming,
+            number: 0,
+        };
+        Self(if maker.endpoints.connects() {
+            tokio::spawn(maker.connect_for_ever())
+        } else {
+            tokio::spawn(maker.accept_for_ever())
+        })
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Makes the connections of one profile.
+struct Maker {
+    endpoints: Endpoints,
+    tls: Option<Tls>,
+    incoming: mpsc::Sender<Incoming>,
+    number: u64,
+}
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+impl Maker {
+    async fn connect_for_ever(mut self) {
+        while !self.incoming.is_closed() {
+            match timeout(HANDSHAKE_TIME, self.connect()).await {
+                Ok(Ok(stream)) => {
+                    let connection = self.hand_over(stream).await;
+                    // However it ends: there is to be another one.
+                    let _ = connection.await;
+                }
+                Ok(Err(Failure::Refused(reason, detail))) => self.refused(reason, detail).await,
+                // A peer that is away is no news; it is said to be not connected.
+                Ok(Err(Failure::Unreachable)) | Err(_) => {}
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    async fn connect(&self) -> Result<Box<dyn Stream>, Failure> {
+        let Endpoints { listen, peer, .. } = self.endpoints;
+        let unreachable = |_: io::Error| Failure::Unreachable;
+        let socket = TcpSocket::new_v4().map_err(unreachable)?;
+        // The peer lets in whoever has the address that it knows.
+        socket
+            .bind(SocketAddr::from((*listen.ip(), 0)))
+            .map_err(unreachable)?;
+        let stream = socket.connect(peer.into()).await.map_err(unreachable)?;
+        stream.set_nodelay(true).map_err(unreachable)?;
+        let Some(tls) = &self.tls else {
+            return Ok(Box::new(stream));
+        };
+        let name = ServerName::from(std::net::IpAddr::V4(*peer.ip()));
+        let stream = tls.connector.connect(name, stream).await;
+        let stream = stream.map_err(|error| Failure::Refused(RefusedBy::Tls, error.to_string()))?;
+        Ok(Box::new(stream))
+    }
+
+    /// Gives a stream, whose other end is the peer, to the event loop.
+    async fn hand_over(&mut self, stream: Box<dyn Stream>) -> JoinHandle<()> {
+        self.number += 1;
+        let id = ConnectionId {
+            profile: self.endpoints.profile.clone(),
+            number: self.number,
+        };
+        let (pieces, to_write) = mpsc::channel(PIECES);
+        let (start, started) = tokio::sync::oneshot::channel::<()>();
+        let task = tokio::spawn({
+            let (id, incoming) = (id.clone(), self.incoming.clone());
+            async move {
+                // Nothing is told of a connection before it is.
+                if started.await.is_ok() {
+                    carry(stream, id, to_write, incoming).await;
+                }
+            }
+        });
+        let connection = Connection {
+            id,
+            pieces,
+            task: task.abort_handle(),
+        };
+        let told = self.incoming.send(Incoming::Connected(connection)).await;
+        if told.is_ok() {
+            let _ = start.send(());
+        }
+        task
+    }
+
+    async fn refused(&self, reason: RefusedBy, detail: String) {
+        let refused = Incoming::Refused {
+            profile: self.endpoints.profile.clone(),
+            reason,
+            detail,
+        };
+        // Fails when the event loop has ended.
+        let _ = self.incoming.send(refused).await;
+    }
+}
+
+enum Failure {
+    Unreachable,
+    Refused(RefusedBy, String),
+}
+
+/// Reads and writes until the connection ends.
+async fn carry(
+    stream: Box<dyn Stream>,
+    id: ConnectionId,
+    mut to_write: mpsc::Receiver<Bytes>,
+    incoming: mpsc::Sender<Incoming>,
+) {
+    let (mut reader, mut writer) = split(stream);
+    let read = async {
+        let mut buffer = BytesMut::new();
+        loop {
+            buffer.reserve(READ);
+            match reader.read_buf(&mut buffer).await {
+                Ok(0) => return "the peer has closed the connection".into(),
+                Ok(_) => {}
+                Err(error) => return error.to_string(),
+            }
+            let received = Incoming::Received {
+                connection: id.clone(),
+                bytes: buffer.split().freeze(),
+            };
+            if incoming.send(received).await.is_err() {
+                return String::new();
+            }
+        }
+    };
+    let write = async {
+        while let Some(piece) = to_write.recv().await {
+            if let Err(error) = writer.write_all(&piece).await {
+                return error.to_string();
+            }
+            // TLS keeps what is written until it is flushed.
+            if let Err(error) = writer.flush().await {
+                return error.to_string();
+            }
+            let _ = incoming.send(Incoming::Writable(id.clone())).await;
+        }
+        // The event loop has let go of it.
+        String::new()
+    };
+    let reason = tokio::select! {
+        reason = read => reason,
+        reason = write => reason,
+    };
+    let closed = Incoming::Closed {
+        connection: id,
+        reason,
+    };
+    let _ = incoming.send(closed).await;
+}
+
+/// A fresh socket that listens there.
+fn listener(address: SocketAddrV4) -> io::Result<tokio::net::TcpListener> {
+    /// Connections that wait to be looked at.
+    const BACKLOG: u32 = 1024;
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address.into())?;
+    socket.listen(BACKLOG)
+}
+
+/// The other end's address, if it is an IPv4 one.
+fn is_from(stream: &TcpStream, peer: SocketAddrV4) -> bool {
+    let from = stream.peer_addr().map(|from| from.ip());
+    from.is_ok_and(|from| from == *peer.ip())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,5 @@
+//! The connections to other gateways, and the keys that they take.
+
+pub mod keygen;
+pub mod link;
+pub mod tls;
