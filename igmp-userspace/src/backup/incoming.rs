@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use super::GroupState;
+use crate::proto::GroupState;
 use super::outgoing::MAX_SNAPSHOT_GROUPS;
 use super::record::{GroupRecord, Regroup};
 use super::refusal::Refusal;

@@ -20,7 +20,6 @@ mod config;
 mod counters;
 mod decoder;
 mod event;
-mod group_state;
 mod incoming;
 mod outgoing;
 mod queue;
@@ -42,7 +41,6 @@ pub use config::{
 pub use counters::{Counters, DropReason};
 pub use decoder::Decoder;
 pub use event::{Disconnect, Event};
-pub use group_state::GroupState;
 pub use queue::{MAX_QUEUED_OCTETS, MAX_QUEUED_RECORDS};
 pub use refusal::{Refusal, Refused};
 pub use role::{Cause, Claim, Meeting, Role, RoleConfig, Roles, Statement};

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::GroupState;
+use crate::proto::GroupState;
 use super::record::{GroupRecord, MAX_RECORD, Payload, split_group};
 use crate::proto::Instant;
 

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::GroupState;
+use crate::proto::GroupState;
 use super::config::{Config, MAX_RECONNECT_PAUSE, MIN_RECONNECT_PAUSE};
 use super::counters::{Counters, DropReason};
 use super::event::{Disconnect, Event};

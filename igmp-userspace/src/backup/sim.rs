@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use super::{Config, Direction, GroupState, InterfacePair, Output, Role, Session, Status};
+use super::{Config, Direction, InterfacePair, Output, Role, Session, Status};
+use crate::proto::GroupState;
 use crate::proto::{FilterMode, Instant};
 
 pub(super) const A: usize = 0;

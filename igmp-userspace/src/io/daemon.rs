@@ -5,6 +5,7 @@
 //! `Daemon::settle` drains what follows: packets out, flows into the kernel maps.
 
 mod adopt;
+pub mod backup;
 mod interfaces;
 mod local;
 mod reload;
@@ -25,6 +26,7 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 use tracing::{debug, error, warn};
 
+use super::backup::peers::Peers;
 use super::cli::ConfigFile;
 use super::control::{ControlServer, Publisher};
 use super::datapath::pins::Pins;
@@ -134,6 +136,7 @@ pub async fn run(config: Config, options: Options) -> Result<()> {
                 daemon.settle();
                 pending.answer(response);
             }
+            incoming = daemon.peers.next() => daemon.hear_peer(incoming),
             _ = housekeeping.tick() => daemon.housekeep(),
         }
         daemon.settle();
@@ -178,6 +181,8 @@ pub struct Daemon {
     inherited_events: Vec<RingBuf<MapData>>,
     /// Names of the interfaces that went with the present input: there is something to tell about them yet.
     departed: BTreeMap<IfIndex, String>,
+    /// Gateways that serve the same hosts.
+    pub(super) peers: Peers,
     /// What sockets of this host have joined on the upstream interface.
     local: BTreeMap<Ipv4Addr, Subscription>,
 }
@@ -199,6 +204,7 @@ impl Daemon {
         if options.interfaces_must_exist {
             check_existence(&config, &snapshot)?;
         }
+        let profiles = backup::prepare(&config)?;
         let pins = Pins::open(&config.pin_path, config.persist)?;
         let Loaded {
             mut datapath,
@@ -239,6 +245,7 @@ impl Daemon {
             pins: None,
             inherited_events: Vec::new(),
             departed: BTreeMap::new(),
+            peers: Peers::new(),
             local: BTreeMap::new(),
         };
         daemon.keep_alive();
@@ -247,6 +254,8 @@ impl Daemon {
         daemon.proxy.set_linger(daemon.config.proxy.leave_linger);
         daemon.stock_pool();
         daemon.ports.set_features(features);
+        let control_socket = daemon.config.control_socket.clone();
+        daemon.follow_profiles(profiles, &control_socket);
         daemon.ports.reconfigure(
             daemon.config.interface_rules(),
             reload::igmp_rate(&daemon.config),
@@ -281,14 +290,23 @@ impl Daemon {
     /// When [`Self::timeout`] is due.
     fn deadline(&self) -> SystemInstant {
         const IDLE: Duration = Duration::from_hours(1);
-        let deadlines = [self.router.poll_timeout(), self.proxy.poll_timeout()];
+        let deadlines = [
+            self.router.poll_timeout(),
+            self.proxy.poll_timeout(),
+            self.peers.poll_timeout(),
+        ];
         let deadline = deadlines.into_iter().flatten().min();
         self.start + deadline.map_or(self.start.elapsed() + IDLE, Instant::since_start)
     }
 
     fn receive(&mut self, events: impl Iterator<Item = Event>) {
         let now = self.now();
-        for Event { interface, packet } in events {
+        for Event {
+            interface,
+            packet,
+            octets,
+        } in events
+        {
             match &packet {
                 Ok(received) => debug!(
                     ifindex = interface.0,
@@ -303,6 +321,9 @@ impl Daemon {
             } else {
                 let input = Input::Received { interface, packet };
                 self.router.handle_input(now, input);
+                if self.is_copied(interface) {
+                    self.copy_if_accepted(interface, &octets);
+                }
             }
         }
     }
@@ -311,6 +332,7 @@ impl Daemon {
         let now = self.now();
         self.router.handle_timeout(now);
         self.proxy.handle_timeout(now);
+        self.peers.handle_timeout(now);
     }
 
     /// Replication sets are ready, a grace period has passed.
@@ -349,6 +371,7 @@ impl Daemon {
 
     /// Lets everything that follows from the last input happen.
     fn settle(&mut self) {
+        self.settle_peers();
         while let Some(output) = self.router.poll_output() {
             self.carry_out(output);
         }
@@ -368,6 +391,7 @@ impl Daemon {
         self.write_maps();
         self.settle_upstream();
         self.stock_pool();
+        self.peers.pump(now);
     }
 
     fn carry_out(&mut self, output: Output) {
@@ -381,7 +405,8 @@ impl Daemon {
             Output::MembershipChanged { group, .. } => {
                 self.dirty.insert(group);
             }
-            Output::Accepted { .. } => {} // no interface asks for it yet
+            // Asked for where a message is copied, and taken there.
+            Output::Accepted { .. } => {}
             Output::Event(event) => {
                 if matches!(event.kind, EventKind::QuerierChanged { .. }) {
                     self.open_ports();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::backup::GroupState;
+use crate::proto::GroupState;
 use crate::backup::refusal::Refusal;
 use crate::proto::FilterMode;
 

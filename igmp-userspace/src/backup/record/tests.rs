@@ -7,7 +7,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::backup::role::{Cause, Claim};
-use crate::backup::{Decoder, GroupState};
+use crate::backup::Decoder;
+use crate::proto::GroupState;
 use crate::proto::FilterMode;
 
 fn encoded(record: &Record) -> Vec<u8> {

@@ -1,8 +1,8 @@
 //! One connection to each peer: made, accepted, guarded and made again. What is said on it is not known here.
 //!
-//! Of two gateways the one with the lower address connects and the other accepts, so that there is one connection and no
-//! two that cross. Whatever happens comes to the event loop as [`Incoming`]; it writes as long as there is
-//! [`room`](Connection::room).
+//! Of two gateways the one with the lower address connects, when it is told to, and the other accepts, so that there is one
+//! connection and no two that cross. Whatever happens comes to the event loop as [`Incoming`]; it writes as long as there
+//! is [`room`](Connection::room).
 
 mod accept;
 
@@ -16,14 +16,14 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinHandle};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::tls::Tls;
 
 /// TCP and TLS between two gateways take milliseconds.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(3);
-/// From the end of a connection, or of an attempt, to the next attempt.
-const PAUSE: Duration = Duration::from_millis(250);
+/// The peer takes what is written within this time, or the connection is of no use.
+const WRITE_TIME: Duration = Duration::from_secs(10);
 /// Pieces that wait to be written. Few: what waits here is no longer the session's to drop.
 const PIECES: usize = 4;
 /// The largest piece that is read at once.
@@ -71,6 +71,11 @@ pub enum Incoming {
         /// Why, for a person.
         reason: String,
     },
+    /// [`Link::connect`] came to nothing.
+    Unreachable {
+        /// The profile it was for.
+        profile: String,
+    },
     /// Somebody is not let in, or the peer does not let us in.
     Refused {
         /// The profile it was for.
@@ -117,13 +122,13 @@ pub struct ConnectionId {
     pub number: u64,
 }
 
-/// A connection, as the event loop holds it. Dropping it closes it.
+/// A connection, as the event loop holds it. Dropping it closes it at once.
 #[derive(Debug)]
 pub struct Connection {
     /// Its name.
     pub id: ConnectionId,
     pieces: mpsc::Sender<Bytes>,
-    task: AbortHandle,
+    task: Option<AbortHandle>,
 }
 
 impl Connection {
@@ -137,11 +142,18 @@ impl Connection {
     pub fn send(&self, piece: Bytes) {
         let _ = self.pieces.try_send(piece);
     }
+
+    /// Closes it as soon as the peer has taken what was sent.
+    pub fn finish(mut self) {
+        self.task = None;
+    }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.task.abort();
+        if let Some(task) = &self.task {
+            task.abort();
+        }
     }
 }
 
@@ -151,12 +163,16 @@ pub fn channel() -> (mpsc::Sender<Incoming>, mpsc::Receiver<Incoming>) {
     mpsc::channel(INCOMING)
 }
 
-/// Keeps up the connection of one profile. Dropping it ends that; a connection that there is stays with its holder.
+/// Makes the connections of one profile. Dropping it ends that; a connection that there is stays with its holder.
 #[derive(Debug)]
-pub struct Link(JoinHandle<()>);
+pub struct Link {
+    maker: JoinHandle<()>,
+    /// For the side that connects.
+    attempts: Option<mpsc::Sender<()>>,
+}
 
 impl Link {
-    /// Connects or accepts, again and again. `tls` is `None` where the profile is insecure.
+    /// Accepts connections, or makes one for each [`connect`](Self::connect). `tls` is `None` where the profile is insecure.
     #[must_use]
     pub fn start(endpoints: Endpoints, tls: Option<Tls>, incoming: mpsc::Sender<Incoming>) -> Self {
         let maker = Maker {
@@ -165,17 +181,35 @@ impl Link {
             incoming,
             number: 0,
         };
-        Self(if maker.endpoints.connects() {
-            tokio::spawn(maker.connect_for_ever())
+        if maker.endpoints.connects() {
+            let (attempts, wanted) = mpsc::channel(1);
+            Self {
+                maker: tokio::spawn(maker.connect_when_wanted(wanted)),
+                attempts: Some(attempts),
+            }
         } else {
-            tokio::spawn(maker.accept_for_ever())
-        })
+            Self {
+                maker: tokio::spawn(maker.accept_for_ever()),
+                attempts: None,
+            }
+        }
+    }
+
+    /// Tries to connect once; [`Incoming`] tells what came of it. False = that is the other side's business.
+    #[must_use]
+    pub fn connect(&self) -> bool {
+        let Some(attempts) = &self.attempts else {
+            return false;
+        };
+        // Full while an attempt runs, which is as good.
+        let _ = attempts.try_send(());
+        true
     }
 }
 
 impl Drop for Link {
     fn drop(&mut self) {
-        self.0.abort();
+        self.maker.abort();
     }
 }
 
@@ -191,19 +225,22 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 impl Maker {
-    async fn connect_for_ever(mut self) {
-        while !self.incoming.is_closed() {
-            match timeout(HANDSHAKE_TIME, self.connect()).await {
+    async fn connect_when_wanted(mut self, mut wanted: mpsc::Receiver<()>) {
+        while wanted.recv().await.is_some() {
+            let failure = match timeout(HANDSHAKE_TIME, self.connect()).await {
                 Ok(Ok(stream)) => {
-                    let connection = self.hand_over(stream).await;
-                    // However it ends: there is to be another one.
-                    let _ = connection.await;
+                    self.hand_over(stream).await;
+                    continue;
                 }
-                Ok(Err(Failure::Refused(reason, detail))) => self.refused(reason, detail).await,
-                // A peer that is away is no news; it is said to be not connected.
-                Ok(Err(Failure::Unreachable)) | Err(_) => {}
+                Ok(Err(failure)) => failure,
+                Err(_) => Failure::Unreachable,
+            };
+            if let Failure::Refused(reason, detail) = failure {
+                self.refused(reason, detail).await;
             }
-            sleep(PAUSE).await;
+            let profile = self.endpoints.profile.clone();
+            let unreachable = Incoming::Unreachable { profile };
+            let _ = self.incoming.send(unreachable).await;
         }
     }
 
@@ -227,7 +264,7 @@ impl Maker {
     }
 
     /// Gives a stream, whose other end is the peer, to the event loop.
-    async fn hand_over(&mut self, stream: Box<dyn Stream>) -> JoinHandle<()> {
+    async fn hand_over(&mut self, stream: Box<dyn Stream>) {
         self.number += 1;
         let id = ConnectionId {
             profile: self.endpoints.profile.clone(),
@@ -247,13 +284,12 @@ impl Maker {
         let connection = Connection {
             id,
             pieces,
-            task: task.abort_handle(),
+            task: Some(task.abort_handle()),
         };
         let told = self.incoming.send(Incoming::Connected(connection)).await;
         if told.is_ok() {
             let _ = start.send(());
         }
-        task
     }
 
     async fn refused(&self, reason: RefusedBy, detail: String) {
@@ -300,12 +336,15 @@ async fn carry(
     };
     let write = async {
         while let Some(piece) = to_write.recv().await {
-            if let Err(error) = writer.write_all(&piece).await {
-                return error.to_string();
-            }
-            // TLS keeps what is written until it is flushed.
-            if let Err(error) = writer.flush().await {
-                return error.to_string();
+            let written = async {
+                writer.write_all(&piece).await?;
+                // TLS keeps what is written until it is flushed.
+                writer.flush().await
+            };
+            match timeout(WRITE_TIME, written).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return error.to_string(),
+                Err(_) => return "the peer does not take what is sent".into(),
             }
             let _ = incoming.send(Incoming::Writable(id.clone())).await;
         }

@@ -2,4 +2,5 @@
 
 pub mod keygen;
 pub mod link;
+pub mod peers;
 pub mod tls;

@@ -52,10 +52,7 @@ impl Maker {
                 Some(ended) = handshakes.join_next() => {
                     oldest.retain(|handshake| !handshake.is_finished());
                     match ended {
-                        Ok(Ok(stream)) => {
-                            // Its end concerns nobody here.
-                            drop(self.hand_over(stream).await);
-                        }
+                        Ok(Ok(stream)) => self.hand_over(stream).await,
                         Ok(Err((reason, detail))) => self.refused(reason, detail).await,
                         // Aborted by us.
                         Err(_) => {}
