@@ -51,6 +51,8 @@ const SOURCE_AT: usize = 6;
 /// Length of the Ethernet addresses, which a tag comes behind.
 const ADDRESSES: usize = 12;
 const TAG_LEN: usize = 4;
+/// By how much a frame begins earlier with a tag.
+const TAG_ROOM: i32 = -4;
 /// Offset of the TTL: the ingress program leaves no tag before the IPv4 header.
 const TTL_AT: usize = 14 + 8;
 
@@ -89,7 +91,7 @@ pub fn igmp_egress(ctx: XdpContext) -> u32 {
 #[inline(always)]
 fn push(ctx: &XdpContext, tag: u32) -> bool {
     // SAFETY: the context is the kernel's.
-    if unsafe { bpf_xdp_adjust_head(ctx.ctx, -(TAG_LEN as i32)) } != 0 {
+    if unsafe { bpf_xdp_adjust_head(ctx.ctx, TAG_ROOM) } != 0 {
         return false;
     }
     let data = ctx.data();

@@ -96,7 +96,7 @@ fn redirect(
         .map_err(|_| Counter::PassNoOutput)
 }
 
-/// Whether XDP leaves the packet to TC. Both ask, and by the same bytes.
+/// Whether the packet is left to TC.
 #[inline(always)]
 fn is_replicated_in_tc(frame: &impl Packet, port: &Port, route: &Route) -> bool {
     const FLAGS: u32 = PORT_TC | PORT_REPLICATES_IN_TC | PORT_LOCAL_SENDERS;
@@ -107,8 +107,9 @@ fn is_replicated_in_tc(frame: &impl Packet, port: &Port, route: &Route) -> bool 
                 || has_unfinished_checksum(frame, &route.packet)))
 }
 
-/// Entry point in TC. Where XDP has been before it ([`PORT_TC`] is not set) it does what XDP left to it and nothing else,
-/// and counts no frame a second time.
+/// Entry point in TC. Where XDP has been before it ([`PORT_TC`] is not set) it replicates whatever XDP let pass and counts no
+/// frame a second time. It does not ask why: a flow may have changed since XDP looked, and what XDP replicates never comes
+/// here.
 #[classifier]
 pub fn igmp_tc(ctx: TcContext) -> i32 {
     let frame = SkbFrame::new(ctx.skb.skb);
@@ -119,9 +120,6 @@ pub fn igmp_tc(ctx: TcContext) -> i32 {
     };
     let is_first = port.flags & PORT_TC != 0;
     let leg = classify(&frame, ifindex, port, is_first).and_then(|route| {
-        if !is_replicated_in_tc(&frame, port, &route) {
-            return Err(route.counter);
-        }
         let leg = Leg::first(&frame, ifindex, &route)?;
         route.count();
         Ok((leg, route.counter))

@@ -134,3 +134,6 @@ impl Progress {
         self.overflowed = overflowed;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -191,9 +191,8 @@ fn a_program_that_somebody_takes_off_is_put_back() {
     };
     check_delivery(&topology);
 
-    let programs: [(&str, LinkType, &dyn Fn() -> Option<u32>); 2] =
-        [("XDP", LinkType::Xdp, &xdp), ("TC", LinkType::Tcx, &tc)];
-    for (kind, link_type, program) in programs {
+    for (kind, link_type) in [("XDP", LinkType::Xdp), ("TC", LinkType::Tcx)] {
+        let program = || if kind == "XDP" { xdp() } else { tc() };
         let ours = program().expect("our program");
         take_off(&topology, first_link(link_type, ours));
         assert_eq!(program(), None);

@@ -129,8 +129,8 @@ fn bpf_code(file: &[u8]) -> Vec<Range<usize>> {
     };
     let offset = |at, size| usize::try_from(number(at, size)).expect("it is in memory");
     let starts = (0..file.len()).step_by(ALIGNMENT);
-    let objects = starts
-        .filter(|start| file[*start..].starts_with(MAGIC) && number(start + 18, 2) == EM_BPF);
+    let objects =
+        starts.filter(|start| file[*start..].starts_with(MAGIC) && number(start + 18, 2) == EM_BPF);
     let sections = objects.flat_map(|start| {
         let table = start + offset(start + 0x28, 8);
         let [size, count] = [0x3a, 0x3c].map(|field| offset(start + field, 2));

@@ -71,7 +71,7 @@ fn behind_xdp_it_tells_and_counts_nothing_again() {
             source: Ipv4Addr::new(10, 1, 0, 9),
             ..Datagram::to(G)
         };
-        for datagram in [report(), from_nowhere, Datagram::to(G)] {
+        for datagram in [report(), from_nowhere] {
             let frame = datagram.frame();
             let second = world.run_second(&frame).unwrap();
             assert_eq!(second, (Verdict::Pass, frame));
@@ -79,6 +79,26 @@ fn behind_xdp_it_tells_and_counts_nothing_again() {
         assert_eq!(world.next_record(), None);
         assert_eq!(world.next_refusal(), None);
         assert_eq!(world.flow_stats(G).unwrap().packets, 0);
+    });
+}
+
+#[test]
+fn a_packet_between_the_two_programs_is_not_lost_when_its_flow_goes_back_to_xdp() {
+    with_members(|world| {
+        world.set_flag(PORT_TC, false).unwrap();
+        world.send_by_tc(true).unwrap();
+        world.run_hook(Hook::XdpNative);
+        let frame = Datagram::to(G).frame();
+        let first = world.run(&frame).unwrap();
+        assert_eq!(
+            (first.verdict, first.counter),
+            (Verdict::Pass, Counter::PassToTc)
+        );
+        world.send_by_tc(false).unwrap();
+        world.run_hook(Hook::Tc);
+        let (second, _) = world.run_second(&frame).unwrap();
+        assert_eq!(second, Verdict::Redirect);
+        assert_eq!(world.flow_stats(G).unwrap().packets, 1);
     });
 }
 

@@ -196,7 +196,7 @@ fn a_frame_that_ends_in_its_tag_or_behind_it_is_left_to_the_kernel() {
             for len in 15..frame.len() {
                 let (port, reason) = match len {
                     ..18 => (PORT, Counter::PassTruncated),
-                    ..38 => (VLAN_PORT, Counter::PassTruncated),
+                    18..38 => (VLAN_PORT, Counter::PassTruncated),
                     _ => (VLAN_PORT, Counter::PassBadHeader),
                 };
                 assert_left(world, &frame[..len], port, reason);

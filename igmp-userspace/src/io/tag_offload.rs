@@ -20,6 +20,10 @@ const BLOCK: usize = 4;
 const ACTIVE: usize = 2;
 
 /// Tags that never reach a program in native XDP.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "features of the kernel, each independent of the others"
+)]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct TagOffload {
     /// Takes 802.1Q tags off, for the kernel to see beside the frame (`rx-vlan-offload`).

@@ -13,7 +13,7 @@ use crate::tshark;
 const UNSOLICITED_REPORT_INTERVAL_V3: Duration = Duration::from_secs(1);
 const UNSOLICITED_REPORT_INTERVAL_V2: Duration = Duration::from_secs(10);
 /// How much later than due something may be on a busy machine; still well before the next query.
-const LATE: Duration = Duration::from_millis(500);
+const LATE: Duration = Duration::from_millis(400);
 
 /// The life of a membership as a capture beside the querier saw it.
 struct Stay {

@@ -116,6 +116,10 @@ pub fn raise_open_files_limit() {
 }
 
 /// The name of a device of the calling thread's network namespace.
+///
+/// # Errors
+///
+/// There is none with this index.
 pub fn interface_name(index: u32) -> io::Result<String> {
     let mut name = [0; libc::IF_NAMESIZE];
     // SAFETY: the buffer has the size that if_indextoname(3) asks for.
