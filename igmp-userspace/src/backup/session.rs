@@ -147,6 +147,13 @@ impl Session {
         self.connection = Some(Connection::new(now, nonce));
     }
 
+    /// True while there is a connection that was not closed. Another one that is made meanwhile had better be turned away: a
+    /// peer that is gone without a word is known to be dead soon, and somebody else must not take its place.
+    #[must_use]
+    pub const fn is_connected(&self) -> bool {
+        self.connection.is_some()
+    }
+
     /// Octets came in. They should be handed in *before* [`handle_timeout`](Self::handle_timeout): a keepalive that waited
     /// in a socket while this process did not run still shows that the peer lives.
     pub fn handle_bytes(&mut self, now: Instant, octets: &[u8]) {

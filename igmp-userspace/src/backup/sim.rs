@@ -80,6 +80,7 @@ pub(super) struct Pair {
     pub(super) gateways: [Gateway; 2],
     /// Nothing arrives, and neither end is told.
     pub(super) cut: bool,
+    configs: [Config; 2],
     nonce: u64,
 }
 
@@ -131,8 +132,12 @@ impl Pair {
         let now = Instant::from_start(seconds(100));
         Self {
             now,
-            gateways: [Gateway::new(now, a, 1000), Gateway::new(now, b, 2000)],
+            gateways: [
+                Gateway::new(now, a.clone(), 1000),
+                Gateway::new(now, b.clone(), 2000),
+            ],
             cut: false,
+            configs: [a, b],
             nonce: 0,
         }
     }
@@ -209,7 +214,7 @@ impl Pair {
     pub(super) fn restart(&mut self, gateway: usize) {
         self.reset();
         self.nonce += 1;
-        let config = config(gateway);
+        let config = self.configs[gateway].clone();
         let fresh = Gateway::new(self.now, config, 10_000 + self.nonce);
         self.gateways[gateway] = fresh;
         self.settle();
