@@ -175,6 +175,22 @@ fn a_master_that_restarts_has_its_backups_state_before_it_is_master() {
     assert_equal_state(&pair);
 }
 
+/// A backup may never have been in sync itself: what it does not know of is not gone.
+#[test]
+fn what_a_starting_master_hears_first_hand_stays() {
+    let mut pair = Pair::met();
+    pair.join(1);
+    pair.run(seconds(1));
+    pair.restart(A);
+    let now = pair.now;
+    pair.gateways[A].table.insert((0, group(2)), now + GMI);
+    pair.run(seconds(1));
+    assert_eq!(pair.roles(), [Role::Master, Role::Backup]);
+    let keys: Vec<_> = pair.gateways[A].table.keys().copied().collect();
+    assert_eq!(keys, [(0, group(1)), (0, group(2))]);
+    assert_equal_state(&pair);
+}
+
 #[test]
 fn a_full_queue_is_dropped_and_a_snapshot_takes_its_place() {
     let mut pair = Pair::met();
