@@ -272,9 +272,14 @@ fn a_snapshot_that_waits_to_be_sent_ages() {
     pair.gateways[A].stalled = true;
     pair.gateways[A].session.resync();
     assert_eq!(pair.gateways[A].session.poll_transmit(now, 1), None);
-    pair.run(millis(900));
+    pair.run(millis(500));
     pair.gateways[A].stalled = false;
     pair.run(millis(10));
+    assert_eq!(
+        pair.gateways[A].tells(),
+        [""; 0],
+        "not long enough to be dead"
+    );
     assert_eq!(pair.status(B).counters.snapshots_received, 2);
     assert_eq!(pair.gateways[B].table[&(0, group(1))], until + LATENCY);
 }
