@@ -8,51 +8,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use super::{Config, Direction, GroupState, InterfacePair, Output, Role, Session, Status};
+use super::{Config, Direction, GroupState, Output, Role, Session, Status};
 use crate::proto::{FilterMode, Instant};
 
-pub(super) const A: usize = 0;
-pub(super) const B: usize = 1;
-/// The links, as A and B call them.
-pub(super) const LINKS: [[&str; 2]; 2] = [["eth1", "eth3"], ["eth2", "eth2"]];
-/// How long a membership lasts: the default Group Membership Interval (RFC 9776 section 8.4).
-pub(super) const GMI: Duration = Duration::from_secs(260);
-/// How long octets are on their way.
-pub(super) const LATENCY: Duration = Duration::from_millis(1);
-pub(super) const SWITCH_BACK_DELAY: Duration = Duration::from_secs(20);
+mod setting;
+
+pub(super) use setting::*;
+
 /// Octets the transport takes before it waits for the peer.
 const SOCKET_BUFFER: usize = 256 * 1024;
-
-/// 239.1.0.0 + `number`.
-pub(super) fn group(number: u32) -> Ipv4Addr {
-    Ipv4Addr::from(0xef01_0000 + number)
-}
-
-pub(super) fn seconds(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
-}
-
-pub(super) fn millis(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
-
-pub(super) fn config(gateway: usize) -> Config {
-    let role = [Role::Master, Role::Backup][gateway];
-    let pairs = LINKS.iter().map(|names| InterfacePair {
-        local: names[gateway].to_owned(),
-        remote: names[1 - gateway].to_owned(),
-    });
-    Config {
-        profile: "stb".to_owned(),
-        role,
-        priority: role.default_priority(),
-        address: [[192, 0, 2, 1], [192, 0, 2, 2]][gateway].into(),
-        interfaces: pairs.collect(),
-        dead_after: seconds(1),
-        peer_wait: seconds(2),
-        switch_back_delay: SWITCH_BACK_DELAY,
-    }
-}
 
 /// Until when each group is wanted, by link.
 pub(super) type Table = BTreeMap<(usize, Ipv4Addr), Instant>;

@@ -1,6 +1,7 @@
 //! Two sessions back to back: what must hold when all goes well, and when the connection does not.
 
 use super::*;
+use crate::backup::counters::DropReason;
 use crate::backup::queue::MAX_QUEUED_RECORDS;
 use crate::backup::sim::*;
 
