@@ -100,14 +100,25 @@ fn quiet(pair: &mut Pair) {
     pair.run(SWITCH_BACK_DELAY + seconds(1));
 }
 
+/// What B is configured as, beside A, which is master: also master, of the same priority.
+fn configured(b_is_master: bool) -> Pair {
+    let mut b = config(B);
+    if b_is_master {
+        b.role = Role::Master;
+        b.priority = Role::Master.default_priority();
+    }
+    Pair::configured(config(A), b)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
     fn after_a_quiet_moment_the_backup_has_what_the_master_has(
+        b_is_master in any::<bool>(),
         history in prop::collection::vec(happening(), 0..60),
     ) {
-        let mut pair = Pair::new();
+        let mut pair = configured(b_is_master);
         for happening in &history {
             happen(&mut pair, happening);
         }
@@ -118,13 +129,14 @@ proptest! {
         prop_assert!(pair.status(A).synced && pair.status(B).synced);
         assert_equal_state(&pair);
 
-        // And the stream goes on from there.
-        let snapshots = [A, B].map(|gateway| pair.status(gateway).counters.snapshots_sent);
+        // And the stream goes on from there, for good.
+        let snapshots = |pair: &Pair| [A, B].map(|gateway| pair.status(gateway).counters.snapshots_sent);
+        let before = snapshots(&pair);
         pair.join(7);
         pair.leave(8);
-        pair.run(millis(50));
+        pair.run(SWITCH_BACK_DELAY * 3);
         assert_equal_state(&pair);
-        let after = [A, B].map(|gateway| pair.status(gateway).counters.snapshots_sent);
-        prop_assert_eq!(snapshots, after);
+        prop_assert_eq!(snapshots(&pair), before);
+        prop_assert_eq!(pair.roles(), roles);
     }
 }

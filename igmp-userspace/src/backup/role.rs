@@ -7,12 +7,13 @@
 //! it knew of. So two masters that meet can tell whether one of them *took over* from the other, or whether they know
 //! nothing of each other and priority decides.
 
-use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::proto::Instant;
+
+mod display;
 
 /// Master or backup.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
@@ -381,31 +382,6 @@ impl Roles {
     const fn step_down(&mut self, cause: Cause) {
         self.statement = Statement::backup(cause);
         self.automatic = Automatic::Nothing;
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Master => "master",
-            Self::Backup => "backup",
-        })
-    }
-}
-
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Configured => "configured",
-            Self::Waiting => "waiting for the peer",
-            Self::PeerAbsent => "the peer is absent",
-            Self::PeerIsBackup => "the peer is backup",
-            Self::PeerIsMaster => "the peer is master",
-            Self::Operator => "operator",
-            Self::SwitchBack => "switch back",
-            Self::PeerTookOver => "the peer took over",
-            Self::GaveWay => "both were master, and the peer ranks higher",
-        })
     }
 }
 

@@ -8,52 +8,16 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use super::{Config, Direction, InterfacePair, Output, Role, Session, Status};
+use super::{Config, Direction, Output, Role, Session, Status};
 use crate::proto::GroupState;
 use crate::proto::{FilterMode, Instant};
 
-pub(super) const A: usize = 0;
-pub(super) const B: usize = 1;
-/// The links, as A and B call them.
-pub(super) const LINKS: [[&str; 2]; 2] = [["eth1", "eth3"], ["eth2", "eth2"]];
-/// How long a membership lasts: the default Group Membership Interval (RFC 9776 section 8.4).
-pub(super) const GMI: Duration = Duration::from_secs(260);
-/// How long octets are on their way.
-pub(super) const LATENCY: Duration = Duration::from_millis(1);
-pub(super) const SWITCH_BACK_DELAY: Duration = Duration::from_secs(20);
+mod setting;
+
+pub(super) use setting::*;
+
 /// Octets the transport takes before it waits for the peer.
 const SOCKET_BUFFER: usize = 256 * 1024;
-
-/// 239.1.0.0 + `number`.
-pub(super) fn group(number: u32) -> Ipv4Addr {
-    Ipv4Addr::from(0xef01_0000 + number)
-}
-
-pub(super) fn seconds(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
-}
-
-pub(super) fn millis(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
-
-pub(super) fn config(gateway: usize) -> Config {
-    let role = [Role::Master, Role::Backup][gateway];
-    let pairs = LINKS.iter().map(|names| InterfacePair {
-        local: names[gateway].to_owned(),
-        remote: names[1 - gateway].to_owned(),
-    });
-    Config {
-        profile: "stb".to_owned(),
-        role,
-        priority: role.default_priority(),
-        address: [[192, 0, 2, 1], [192, 0, 2, 2]][gateway].into(),
-        interfaces: pairs.collect(),
-        dead_after: seconds(1),
-        peer_wait: seconds(2),
-        switch_back_delay: SWITCH_BACK_DELAY,
-    }
-}
 
 /// Until when each group is wanted, by link.
 pub(super) type Table = BTreeMap<(usize, Ipv4Addr), Instant>;
@@ -81,6 +45,7 @@ pub(super) struct Pair {
     pub(super) gateways: [Gateway; 2],
     /// Nothing arrives, and neither end is told.
     pub(super) cut: bool,
+    configs: [Config; 2],
     nonce: u64,
 }
 
@@ -132,8 +97,12 @@ impl Pair {
         let now = Instant::from_start(seconds(100));
         Self {
             now,
-            gateways: [Gateway::new(now, a, 1000), Gateway::new(now, b, 2000)],
+            gateways: [
+                Gateway::new(now, a.clone(), 1000),
+                Gateway::new(now, b.clone(), 2000),
+            ],
             cut: false,
+            configs: [a, b],
             nonce: 0,
         }
     }
@@ -210,7 +179,7 @@ impl Pair {
     pub(super) fn restart(&mut self, gateway: usize) {
         self.reset();
         self.nonce += 1;
-        let config = config(gateway);
+        let config = self.configs[gateway].clone();
         let fresh = Gateway::new(self.now, config, 10_000 + self.nonce);
         self.gateways[gateway] = fresh;
         self.settle();

@@ -1,6 +1,7 @@
 //! Two sessions back to back: what must hold when all goes well, and when the connection does not.
 
 use super::*;
+use crate::backup::counters::DropReason;
 use crate::backup::queue::MAX_QUEUED_RECORDS;
 use crate::backup::sim::*;
 
@@ -175,6 +176,22 @@ fn a_master_that_restarts_has_its_backups_state_before_it_is_master() {
     assert_equal_state(&pair);
 }
 
+/// A backup may never have been in sync itself: what it does not know of is not gone.
+#[test]
+fn what_a_starting_master_hears_first_hand_stays() {
+    let mut pair = Pair::met();
+    pair.join(1);
+    pair.run(seconds(1));
+    pair.restart(A);
+    let now = pair.now;
+    pair.gateways[A].table.insert((0, group(2)), now + GMI);
+    pair.run(seconds(1));
+    assert_eq!(pair.roles(), [Role::Master, Role::Backup]);
+    let keys: Vec<_> = pair.gateways[A].table.keys().copied().collect();
+    assert_eq!(keys, [(0, group(1)), (0, group(2))]);
+    assert_equal_state(&pair);
+}
+
 #[test]
 fn a_full_queue_is_dropped_and_a_snapshot_takes_its_place() {
     let mut pair = Pair::met();
@@ -256,9 +273,14 @@ fn a_snapshot_that_waits_to_be_sent_ages() {
     pair.gateways[A].stalled = true;
     pair.gateways[A].session.resync();
     assert_eq!(pair.gateways[A].session.poll_transmit(now, 1), None);
-    pair.run(millis(900));
+    pair.run(millis(500));
     pair.gateways[A].stalled = false;
     pair.run(millis(10));
+    assert_eq!(
+        pair.gateways[A].tells(),
+        [""; 0],
+        "not long enough to be dead"
+    );
     assert_eq!(pair.status(B).counters.snapshots_received, 2);
     assert_eq!(pair.gateways[B].table[&(0, group(1))], until + LATENCY);
 }
