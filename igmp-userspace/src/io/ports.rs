@@ -122,6 +122,7 @@ impl ConfiguredPort {
             Some(&*self.reason),
             self.no_redirect,
             self.drops_frames.as_deref(),
+            (self.gate == Gate::Closed).then_some("closed: another gateway serves its hosts"),
         ]
         .into_iter()
         .flatten()

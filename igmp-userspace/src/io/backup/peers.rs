@@ -9,7 +9,7 @@ use tracing::{debug, warn};
 
 use super::link::{self, Connection, ConnectionId, Endpoints, Incoming, Link, RefusedBy};
 use super::tls::{SetupError, Tls};
-use crate::backup::{self, Role, Session};
+use crate::backup::{self, Event, Role, Session};
 use crate::config::RemoteBackupProfile;
 use crate::io::ports::Gate;
 use crate::proto::Instant;
@@ -37,6 +37,8 @@ pub struct Peer {
     link: Link,
     connection: Option<Connection>,
     is_connecting: bool,
+    /// The last that was told of a connection that ended: a peer that refuses does so again and again.
+    told: Option<String>,
 }
 
 /// Profiles whose keys and certificates are good.
@@ -113,6 +115,7 @@ impl Peers {
                     refused: BTreeMap::new(),
                     connection: None,
                     is_connecting: false,
+                    told: None,
                 }
             };
             self.peers.push(peer);
@@ -126,6 +129,12 @@ impl Peers {
             // We hold a sender ourselves.
             None => std::future::pending().await,
         }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.peers.is_empty()
     }
 
     /// All of them.
@@ -270,6 +279,21 @@ impl Peer {
             && let Some(octets) = self.session.poll_transmit(now, PIECE)
         {
             connection.send(Bytes::from(octets));
+        }
+    }
+
+    /// Whether there is any use in telling of an event.
+    pub fn is_news(&mut self, event: &Event) -> bool {
+        match event {
+            Event::Disconnected(cause) => {
+                let cause = Some(cause.to_string());
+                std::mem::replace(&mut self.told, cause.clone()) != cause
+            }
+            Event::Connected { .. } => {
+                self.told = None;
+                true
+            }
+            _ => true,
         }
     }
 

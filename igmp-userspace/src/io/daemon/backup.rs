@@ -33,11 +33,14 @@ impl Daemon {
         self.follow_roles();
     }
 
-    /// Lets everything happen that sessions have to say.
-    pub(super) fn settle_peers(&mut self) {
+    /// Lets everything happen that sessions have to say; says whether there was anything.
+    pub(super) fn settle_peers(&mut self) -> bool {
+        let mut is_any = false;
         while let Some((profile, output)) = self.next_of_peers() {
+            is_any = true;
             self.carry_out_for(&profile, output);
         }
+        is_any
     }
 
     fn next_of_peers(&mut self) -> Option<(String, Output)> {
@@ -115,14 +118,18 @@ impl Daemon {
     }
 
     fn tell_of_peer(&mut self, profile: &str, event: Event) {
-        let is_odd = matches!(
-            event,
-            Event::BothMaster { .. } | Event::BothBackup | Event::QueueFull { .. }
-        );
-        if is_odd {
-            warn!(profile, "{event}");
-        } else {
-            info!(profile, "{event}");
+        if event == (Event::BothMaster { gave_way: false }) {
+            self.be_querier_again(profile);
+        }
+        let is_news = (self.peers.get_mut(profile)).is_some_and(|peer| peer.is_news(&event));
+        if !is_news {
+            return;
+        }
+        match event {
+            Event::BothMaster { .. } | Event::BothBackup | Event::QueueFull { .. } => {
+                warn!(profile, "{event}");
+            }
+            _ => info!(profile, "{event}"),
         }
         self.publish_for_all(EventKind::backup(profile, &event));
     }
@@ -144,8 +151,27 @@ impl Daemon {
             let input = Input::Standby { interface, standby };
             self.router.handle_input(now, input);
         }
-        // Whether a backup's members count upstream may have changed.
+        // Who forwards may be another one, and with it which members count upstream.
+        self.open_ports();
         self.router_groups_are_dirty();
+    }
+
+    /// While both were master, the other one may have been elected querier, which it no longer is.
+    fn be_querier_again(&mut self, profile: &str) {
+        let now = self.now();
+        let Some(peer) = self.peers.get_mut(profile) else {
+            return;
+        };
+        let names: Vec<_> = peer.config.interfaces.clone();
+        for mapped in names {
+            if let Some(interface) = self.index_of(&mapped.local) {
+                for standby in [true, false] {
+                    let input = Input::Standby { interface, standby };
+                    self.router.handle_input(now, input);
+                }
+            }
+        }
+        self.open_ports();
     }
 
     /// Says which interfaces are copied, as configuration and devices are now.
@@ -163,6 +189,10 @@ impl Daemon {
 
     /// Whether what is accepted on an interface is of interest to another gateway.
     pub(super) fn is_copied(&self, interface: IfIndex) -> bool {
+        // Most gateways are alone.
+        if self.peers.is_empty() {
+            return false;
+        }
         let port = self.ports.by_index(interface);
         port.is_some_and(|port| self.tells_accepted(port))
     }

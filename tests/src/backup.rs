@@ -1,0 +1,220 @@
+//! A pair of gateways in front of the same hosts: the master, 10.x.0.1, and its backup, 10.x.0.254.
+//!
+//! ```text
+//!            ┌── wan0  master  lan0 ──┐
+//!   src ── switch        sync0      switch ── h1, h2
+//!            │             │          │
+//!            └── wan0  backup  lan0 ──┘
+//! ```
+//!
+//! The switch in front of the hosts is like a smart link: one of its two uplinks passes frames, and hosts do not notice when
+//! it is the other one.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::daemon::{Daemon, igmpctl_at, rows};
+use crate::netns::Namespace;
+use crate::scratch::ScratchDir;
+use crate::topology::{Lan, Topology, UPLINK, downstream};
+use crate::wait::wait_until;
+
+/// The only profile.
+pub const PROFILE: &str = "stb";
+/// The device between the two gateways.
+pub const SYNC: &str = "sync0";
+/// The switch's port to the backup.
+pub const BACKUP_UPLINK: &str = "r0";
+
+const MASTER_ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+const BACKUP_ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
+const PORT: u16 = 7464;
+/// For what takes milliseconds on a machine that has nothing else to do.
+const SOON: Duration = Duration::from_secs(10);
+
+/// Which of the two.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Gateway {
+    /// Configured as master.
+    Master,
+    /// Configured as backup.
+    Backup,
+}
+
+/// The network of both; dropping it takes it down.
+#[must_use = "dropping it takes the network down"]
+pub struct Pair {
+    /// Everything but the link between the two.
+    pub topology: Topology,
+    keys: ScratchDir,
+}
+
+impl Pair {
+    /// Builds the network, with a key and a certificate for each; the hosts are connected to the master.
+    pub fn new() -> Self {
+        let topology = Topology::with_rival(Lan::hosts(2));
+        topology.gateway.ip(&format!(
+            "link add {SYNC} type veth peer name {SYNC} netns {}\nlink set {SYNC} up\naddr add {MASTER_ADDRESS}/24 dev {SYNC}",
+            topology.rival().name()
+        ));
+        topology.rival().ip(&format!(
+            "link set {SYNC} up\naddr add {BACKUP_ADDRESS}/24 dev {SYNC}"
+        ));
+        let keys = ScratchDir::new();
+        make_keys(keys.path());
+        let pair = Self { topology, keys };
+        pair.connect_hosts_to(Gateway::Master);
+        pair
+    }
+
+    /// Where a gateway runs.
+    pub fn namespace(&self, gateway: Gateway) -> &Namespace {
+        match gateway {
+            Gateway::Master => &self.topology.gateway,
+            Gateway::Backup => self.topology.rival(),
+        }
+    }
+
+    /// Has the hosts' frames reach this gateway only, and its frames them, without their noticing.
+    pub fn connect_hosts_to(&self, gateway: Gateway) {
+        let (open, closed) = match gateway {
+            Gateway::Master => (UPLINK, BACKUP_UPLINK),
+            Gateway::Backup => (BACKUP_UPLINK, UPLINK),
+        };
+        let switch = self.topology.switch(0);
+        set_port(switch, closed, false);
+        set_port(switch, open, true);
+    }
+
+    /// Has them reach both.
+    pub fn connect_hosts_to_both(&self) {
+        for port in [UPLINK, BACKUP_UPLINK] {
+            set_port(self.topology.switch(0), port, true);
+        }
+    }
+
+    /// A gateway's configuration: `igmp` is the body of the `[igmp]` table, `keys` are further ones of the profile.
+    pub fn config(&self, gateway: Gateway, igmp: &str, keys: &str) -> String {
+        let directory = match gateway {
+            Gateway::Master => "a",
+            Gateway::Backup => "b",
+        };
+        self.config_with_keys_of(gateway, &self.keys.path().join(directory), igmp, keys)
+    }
+
+    /// The same with key and certificate from another directory.
+    pub fn config_with_keys_of(
+        &self,
+        gateway: Gateway,
+        directory: &Path,
+        igmp: &str,
+        keys: &str,
+    ) -> String {
+        let (role, listen, peer) = match gateway {
+            Gateway::Master => ("master", MASTER_ADDRESS, BACKUP_ADDRESS),
+            Gateway::Backup => ("backup", BACKUP_ADDRESS, MASTER_ADDRESS),
+        };
+        let file = |name: &str| directory.join(name).display().to_string();
+        format!(
+            "{}[[remote_backup_profile]]\nname = \"{PROFILE}\"\nrole = \"{role}\"\nlisten = \"{listen}:{PORT}\"\n\
+             peer = \"{peer}:{PORT}\"\ninterfaces = [\"{}\"]\n\
+             tls = {{ cert = \"{}\", key = \"{}\", ca = \"{}\" }}\n{keys}\n",
+            self.topology.config(igmp),
+            downstream(0),
+            file("cert.pem"),
+            file("key.pem"),
+            file("ca.pem"),
+        )
+    }
+
+    /// Starts both and waits until they hold the same.
+    #[track_caller]
+    pub fn start(&self, igmp: &str, keys: &str) -> (Daemon, Daemon) {
+        let start = |gateway| {
+            Daemon::start_with(
+                self.namespace(gateway),
+                &self.config(gateway, igmp, keys),
+                "info",
+            )
+        };
+        let (master, backup) = (start(Gateway::Master), start(Gateway::Backup));
+        wait_for_role(&master, "master");
+        wait_for_role(&backup, "backup");
+        wait_for_sync(&backup);
+        (master, backup)
+    }
+}
+
+impl Default for Pair {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Makes keys and certificates of a new authority in `directory`.
+#[track_caller]
+pub fn make_keys(directory: &Path) {
+    let path = directory.display().to_string();
+    let made = igmpctl_at(Path::new("/nonexistent"), &["backup", "keygen", &path]);
+    assert!(made.status.success(), "{}", crate::daemon::describe(&made));
+}
+
+/// IEEE 802.1D's states, as `bridge link` has them.
+fn set_port(switch: &Namespace, port: &str, passes: bool) {
+    let state = if passes { "3" } else { "4" };
+    switch.run(&["bridge", "link", "set", "dev", port, "state", state]);
+}
+
+/// The row of `show backup`.
+#[track_caller]
+pub fn profile(daemon: &Daemon) -> Value {
+    let shown = daemon.ctl(&["show", "backup"]);
+    assert_eq!(rows(&shown).len(), 1, "{shown:#}");
+    rows(&shown)[0].clone()
+}
+
+/// Waits until a gateway has this role.
+#[track_caller]
+pub fn wait_for_role(daemon: &Daemon, role: &str) {
+    wait_until(&format!("the gateway to be {role}"), SOON, || {
+        (profile(daemon)["role"] == role).then_some(())
+    });
+}
+
+/// Waits until a gateway holds what its peer does.
+#[track_caller]
+pub fn wait_for_sync(daemon: &Daemon) {
+    wait_until("both gateways to be in sync", SOON, || {
+        (profile(daemon)["synced"] == true).then_some(())
+    });
+}
+
+/// Gives a gateway a role, as keepalived's scripts do.
+#[track_caller]
+pub fn set_role(daemon: &Daemon, role: &str) {
+    daemon.ctl(&["backup", "set-role", PROFILE, role]);
+}
+
+/// What is known of the hosts' groups: group, filter mode, sources; without timers.
+#[track_caller]
+pub fn memberships(daemon: &Daemon) -> Vec<Value> {
+    let shown = daemon.ctl(&["show", "groups"]);
+    let mut groups = rows(&shown).to_vec();
+    for group in &mut groups {
+        let Value::Object(group) = group else {
+            panic!("a group is an object");
+        };
+        for key in ["timer_ms", "uptime_ms"] {
+            group.remove(key);
+        }
+        if let Some(Value::Array(sources)) = group.get_mut("sources") {
+            for source in sources {
+                *source = source["address"].clone();
+            }
+        }
+    }
+    groups
+}
