@@ -1,14 +1,17 @@
 //! More reports and more groups than anybody needs: limits are exact, and whoever is not the cause notices nothing.
 
+use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use igmp_tests::bpffs::Bpffs;
 use igmp_tests::capture::Capture;
 use igmp_tests::daemon::{Daemon, rows};
 use igmp_tests::frame::Frame;
 use igmp_tests::host::{Host, assert_gapless};
 use igmp_tests::igmp::{Igmp, Record, RecordType};
+use igmp_tests::netns::Namespace;
 use igmp_tests::stream::{Stream, StreamSpec};
 use igmp_tests::topology::{Lan, Topology};
 use igmp_tests::wait::wait_until;
@@ -300,4 +303,46 @@ fn join_times(topology: &Topology, host: &Host, wire: &Capture) -> Vec<Duration>
                 .expect("nothing comes before it is asked for")
         })
         .collect()
+}
+
+/// The kernel waits for each program of a device that it takes down, and holds its lock over all devices meanwhile: for
+/// seconds when a namespace goes with hundreds of them.
+#[test]
+fn devices_that_are_taken_down_elsewhere_hold_up_nothing() {
+    const DEVICES: usize = 150;
+    const ATTACHED_WITHIN: Duration = Duration::from_mins(1);
+    const WATCHED: Duration = Duration::from_secs(8);
+    const AT_MOST: Duration = Duration::from_millis(500);
+    let topology = Topology::new(&[Lan::host()]);
+    let daemon = Daemon::start(&topology.gateway, &topology.config(""));
+    let crowd = Namespace::new("crowd");
+    let pairs = (0..DEVICES).fold(String::new(), |mut batch, n| {
+        let _ = writeln!(batch, "link add a{n} type veth peer name b{n}");
+        batch
+    });
+    crowd.ip(&pairs);
+    let bpffs = Bpffs::new();
+    let config = format!(
+        "{}[[interface]]\nname = \"a*\"\nrole = \"downstream\"\n",
+        bpffs.config()
+    );
+    let other = Daemon::start_with(&crowd, &config, "info");
+    wait_until("programs on all devices", ATTACHED_WITHIN, || {
+        let shown = other.ctl(&["show", "interfaces"]);
+        let mut devices = rows(&shown).iter();
+        devices
+            .all(|device| device["datapath"] != "none")
+            .then_some(())
+    });
+    // The programs outlive it, as far as the devices.
+    other.kill();
+    drop(crowd);
+    let began = Instant::now();
+    let mut slowest = Duration::ZERO;
+    while began.elapsed() < WATCHED {
+        let asked = Instant::now();
+        daemon.ctl(&["show", "counters"]);
+        slowest = slowest.max(asked.elapsed());
+    }
+    assert!(slowest <= AT_MOST, "igmpd took {slowest:?} to answer");
 }

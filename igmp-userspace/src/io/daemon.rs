@@ -33,6 +33,7 @@ use super::control::{ControlServer, Publisher};
 use super::datapath::pins::Pins;
 use super::datapath::pool::{Done, Pool};
 use super::datapath::{self, Datapath, Loaded};
+use super::detached;
 use super::events::{self, Event};
 use super::links::{self, Snapshot};
 use super::losses::Losses;
@@ -106,6 +107,7 @@ pub async fn run(config: Config, options: Options) -> Result<()> {
         warn!("telling the service manager: {error}");
     }
 
+    let mut detached = detached::watch();
     let mut housekeeping = interval(HOUSEKEEPING);
     housekeeping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut batch = Vec::new();
@@ -128,6 +130,7 @@ pub async fn run(config: Config, options: Options) -> Result<()> {
             Some(snapshot) = snapshots.recv() => daemon.follow_links(snapshot),
             () = ready(()), if daemon.ports.is_unfinished() => daemon.attach_more(),
             Some(features) = features.recv() => daemon.follow_features(features),
+            Some(()) = detached.recv() => daemon.put_back(),
             Some(done) = daemon.pool.done() => daemon.take_over(done),
             pending = control.next() => {
                 let response = status::answer(&mut daemon, &pending.request);
@@ -346,7 +349,7 @@ impl Daemon {
         self.keep_alive();
         self.hear_inherited();
         self.inherited_events.clear();
-        if self.ports.put_back(&mut self.datapath) || self.ports.has_address_grace() {
+        if self.ports.has_address_grace() {
             self.follow_links(self.snapshot.clone());
         }
         self.dirty.extend(self.fib.take_refused());

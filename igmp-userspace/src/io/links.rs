@@ -24,6 +24,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tracing::warn;
 
+use super::beside;
 use super::netdev::Features;
 use super::tag_offload::{self, TagOffload};
 use crate::proto::IfIndex;
@@ -100,7 +101,7 @@ pub fn watch() -> mpsc::Receiver<Snapshot> {
     const RETRY: Duration = Duration::from_secs(1);
     // One: a reader that is behind needs only the newest state, which is read when there is room.
     let (snapshots, receiver) = mpsc::channel(1);
-    tokio::spawn(async move {
+    beside::spawn("devices", || async move {
         while !snapshots.is_closed() {
             if let Err(error) = follow(&snapshots).await {
                 warn!("following network devices: {error:#}; trying again");

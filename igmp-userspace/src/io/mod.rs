@@ -1,11 +1,13 @@
 //! The world: BPF maps, netlink, sockets, the event loop.
 
 pub mod backup;
+mod beside;
 pub mod cli;
 pub mod control;
 pub mod ctl;
 pub mod daemon;
 pub mod datapath;
+mod detached;
 pub mod events;
 mod kernel_log;
 pub mod links;

@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use tokio::sync::mpsc;
 use tracing::warn;
 
+use super::beside;
 use crate::proto::IfIndex;
 use generic::{Connection, Listener, Message, u32_from, u64_from};
 
@@ -82,7 +83,7 @@ pub fn watch() -> mpsc::Receiver<Option<Devices>> {
     const RETRY: Duration = Duration::from_secs(1);
     // One: a reader that is behind needs only the newest state, which is read when there is room.
     let (states, receiver) = mpsc::channel(1);
-    tokio::spawn(async move {
+    beside::spawn("features", || async move {
         while !states.is_closed() {
             if let Err(error) = follow(&states).await {
                 warn!("following what devices can do: {error:#}; trying again");

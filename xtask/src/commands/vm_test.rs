@@ -19,7 +19,7 @@ use crate::tally::{Reader, Tally};
 use crate::workspace;
 
 /// A machine that hangs is given up.
-const TIME_LIMIT_S: &str = "600";
+const TIME_LIMIT_S: &str = "1800";
 
 /// The console is the tests'; a panic is still shown, and ends the machine. Before 5.19 each replication set waits for an
 /// RCU grace period of its own, and emulated ones are long.

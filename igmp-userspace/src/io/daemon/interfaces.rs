@@ -36,6 +36,13 @@ impl Daemon {
         self.follow_links(self.snapshot.clone());
     }
 
+    /// Puts back what somebody has taken off.
+    pub(super) fn put_back(&mut self) {
+        if self.ports.put_back(&mut self.datapath) {
+            self.follow_links(self.snapshot.clone());
+        }
+    }
+
     /// What devices can do has changed.
     pub(super) fn follow_features(&mut self, features: Option<netdev::Devices>) {
         self.ports.set_features(features);
