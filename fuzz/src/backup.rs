@@ -61,7 +61,7 @@ pub fn connected() -> Session {
         peer_wait: Duration::from_secs(2),
         switch_back_delay: Duration::from_secs(250),
     };
-    let mut session = Session::new(Instant::START, config, 1);
+    let mut session = Session::new(Instant::START, config, Role::Backup, 1);
     session.handle_connected(Instant::START, NONCE);
     session
 }

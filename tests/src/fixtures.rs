@@ -30,7 +30,9 @@ use igmp_userspace::fib::routes::Member;
 use igmp_userspace::fib::sources::{self, InterfaceSources};
 use igmp_userspace::fib::{Fib, FlowId, Upstream, groups};
 use igmp_userspace::io::datapath::pool::{Job, Pool};
-use igmp_userspace::io::datapath::{Attachment, Datapath, Egress, EgressConstants, Hook, Loaded, Options, Output};
+use igmp_userspace::io::datapath::{
+    Attachment, Datapath, Egress, EgressConstants, Hook, Loaded, Options, Output,
+};
 use igmp_userspace::proto::{FilterMode, GroupFilter, IfIndex};
 
 use crate::capture::Capture;

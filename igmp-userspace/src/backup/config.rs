@@ -14,7 +14,7 @@ pub const DEFAULT_DEAD_AFTER: Duration = Duration::from_secs(1);
 pub const MIN_DEAD_AFTER: Duration = Duration::from_millis(100);
 /// How long a starting master waits for its peer, unless configured: a connection takes milliseconds, a peer that tries
 /// every [`MAX_RECONNECT_PAUSE`] is met by connecting to it.
-pub const DEFAULT_PEER_WAIT: Duration = Duration::from_secs(2);
+pub const DEFAULT_PEER_WAIT: Duration = Duration::from_secs(1);
 /// The pause before the first attempt to connect again.
 pub const MIN_RECONNECT_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause: what an operator who has just put the other side right will wait.
@@ -25,7 +25,7 @@ pub const MAX_RECONNECT_PAUSE: Duration = Duration::from_secs(5);
 pub struct Config {
     /// Its name, the same on both gateways.
     pub profile: String,
-    /// The role to begin with.
+    /// The role that it is configured with: the one to begin with, unless the last one is known. A reload never moves it.
     pub role: Role,
     /// Who stays master when both are: the higher. See [`Role::default_priority`].
     pub priority: u8,
@@ -54,7 +54,6 @@ impl Config {
     /// What of it is [`Roles`](super::Roles)' business.
     pub(super) const fn roles(&self) -> RoleConfig {
         RoleConfig {
-            role: self.role,
             peer_wait: self.peer_wait,
             switch_back_delay: self.switch_back_delay,
         }

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use crate::proto::GroupState;
 use super::outgoing::MAX_SNAPSHOT_GROUPS;
 use super::record::{GroupRecord, Regroup};
 use super::refusal::Refusal;
+use crate::proto::GroupState;
 
 /// The groups that a snapshot has named so far, by interface: what is not among them at its end is gone on the master.
 #[derive(Debug)]

@@ -4,8 +4,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::proto::GroupState;
 use super::record::{GroupRecord, MAX_RECORD, Payload, split_group};
+use crate::proto::GroupState;
 use crate::proto::Instant;
 
 /// The most groups of a snapshot, on both sides; it is the router's own default limit.

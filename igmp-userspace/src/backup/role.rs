@@ -3,9 +3,10 @@
 //! A gateway becomes master by an operator (keepalived's notify scripts are one), at its start, or by taking the role
 //! back; never because its peer is gone, for it cannot tell a dead peer from a cut cable.
 //!
-//! Each time it becomes master it makes a [`Claim`]: a number of its own, and the number of the peer's latest claim that
-//! it knew of. So two masters that meet can tell whether one of them *took over* from the other, or whether they know
-//! nothing of each other and priority decides.
+//! Each time it becomes master it makes a [`Claim`]: a number of its own, and the number of the claim that its connected
+//! peer made. So two masters can tell whether one of them has just *taken over* from the other, or whether they meet after
+//! they were apart and priority decides: what was said to one of them meanwhile says nothing of the other, which may have
+//! been told that it is still master.
 
 use std::time::Duration;
 
@@ -54,7 +55,7 @@ pub enum Cause {
 pub struct Claim {
     /// Another one for each claim.
     pub number: u64,
-    /// The number of the peer's latest claim that it was made in knowledge of.
+    /// The number of the claim of the peer that was connected then.
     pub over: Option<u64>,
 }
 
@@ -70,8 +71,6 @@ pub struct Statement {
 /// [`Config`](super::Config)'s part.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct RoleConfig {
-    /// The role to begin with.
-    pub role: Role,
     /// How long a starting master waits for its peer.
     pub peer_wait: Duration,
     /// How long after it is in sync it takes the role back.
@@ -120,8 +119,6 @@ pub struct Roles {
     statement: Statement,
     automatic: Automatic,
     next_number: u64,
-    /// The latest claim that the peer made, connected or not.
-    peer_claim: Option<u64>,
     peer: Option<Peer>,
 }
 
@@ -170,11 +167,11 @@ impl Peer {
 }
 
 impl Roles {
-    /// A gateway that starts at `now`. `first_number`: drawn at random, so that claims of an earlier life, which the peer
+    /// A gateway that starts at `now` in this role. `first_number`: drawn at random, so that claims of an earlier life, which the peer
     /// may remember, have other numbers.
     #[must_use]
-    pub fn new(now: Instant, config: RoleConfig, first_number: u64) -> Self {
-        let (cause, automatic) = match config.role {
+    pub fn new(now: Instant, config: RoleConfig, role: Role, first_number: u64) -> Self {
+        let (cause, automatic) = match role {
             Role::Master => {
                 let until = now + config.peer_wait;
                 (Cause::Waiting, Automatic::Waiting { until })
@@ -186,7 +183,6 @@ impl Roles {
             statement: Statement::backup(cause),
             automatic,
             next_number: first_number,
-            peer_claim: None,
             peer: None,
         }
     }
@@ -212,7 +208,7 @@ impl Roles {
         }
     }
 
-    /// Other delays from now on. The role itself is only what it *starts* with, so that a reload never moves it.
+    /// Other delays from now on.
     pub const fn reconfigure(&mut self, config: RoleConfig) {
         self.config = config;
     }
@@ -240,8 +236,6 @@ impl Roles {
     ) -> Option<Meeting> {
         let before = self.peer.map(|peer| peer.said);
         let both_backup_told = self.peer.is_some_and(|peer| peer.both_backup_told);
-        let theirs = said.claim.map(|claim| claim.number);
-        self.peer_claim = theirs.or(self.peer_claim);
         let mut peer = Peer {
             said,
             both_backup_told: false,
@@ -363,10 +357,11 @@ impl Roles {
         }
     }
 
-    const fn claim(&mut self, cause: Cause) {
+    fn claim(&mut self, cause: Cause) {
+        let theirs = self.peer.and_then(|peer| peer.said.claim);
         let claim = Claim {
             number: self.next_number,
-            over: self.peer_claim,
+            over: theirs.map(|claim| claim.number),
         };
         self.next_number = self.next_number.wrapping_add(1);
         self.statement = Statement {

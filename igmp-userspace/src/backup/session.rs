@@ -5,7 +5,6 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::proto::GroupState;
 use super::config::{Config, MAX_RECONNECT_PAUSE, MIN_RECONNECT_PAUSE};
 use super::counters::Counters;
 use super::event::{Disconnect, Event};
@@ -13,6 +12,7 @@ use super::record::{Record, printable};
 use super::refusal::Refused;
 use super::role::{Cause, Meeting, Role, Roles};
 use super::status::{LastRefusal, LastSync, PeerStatus, QueueStatus, Status};
+use crate::proto::GroupState;
 use crate::proto::Instant;
 use connection::{Connection, Peer, Received, Stream};
 
@@ -104,12 +104,12 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session that starts at `now`. `seed`: drawn at random for each start of the process.
+    /// A session that starts at `now` in this role. `seed`: drawn at random for each start of the process.
     #[must_use]
-    pub fn new(now: Instant, config: Config, seed: u64) -> Self {
+    pub fn new(now: Instant, config: Config, role: Role, seed: u64) -> Self {
         Self {
             interfaces: interfaces(&config, &[]),
-            roles: Roles::new(now, config.roles(), seed),
+            roles: Roles::new(now, config.roles(), role, seed),
             config,
             connection: None,
             farewell: None,

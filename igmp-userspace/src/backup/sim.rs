@@ -51,8 +51,9 @@ pub(super) struct Pair {
 
 impl Gateway {
     fn new(now: Instant, config: Config, seed: u64) -> Self {
+        let role = config.role;
         Self {
-            session: Session::new(now, config, seed),
+            session: Session::new(now, config, role, seed),
             table: Table::new(),
             told: Vec::new(),
             restored: 0,

@@ -332,7 +332,10 @@ fn check_together(
             return Err(Problem::new(what, remedy));
         }
         if other.listen == profile.listen {
-            let what = format!("listen of {} is that of profile {}", profile.name, other.name);
+            let what = format!(
+                "listen of {} is that of profile {}",
+                profile.name, other.name
+            );
             return Err(Problem::new(what, "give each a port of its own"));
         }
     }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::proto::GroupState;
 use crate::backup::refusal::Refusal;
 use crate::proto::FilterMode;
+use crate::proto::GroupState;
 
 /// Sources in one piece of a group: such a piece, 10 octets a source, leaves room in a record for all else.
 const SOURCES_IN_PIECE: usize = 4096;

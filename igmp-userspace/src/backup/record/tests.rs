@@ -6,10 +6,10 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::*;
-use crate::backup::role::{Cause, Claim};
 use crate::backup::Decoder;
-use crate::proto::GroupState;
+use crate::backup::role::{Cause, Claim};
 use crate::proto::FilterMode;
+use crate::proto::GroupState;
 
 fn encoded(record: &Record) -> Vec<u8> {
     let mut octets = Vec::new();

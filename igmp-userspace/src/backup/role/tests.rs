@@ -17,12 +17,11 @@ fn at(seconds: u64) -> Instant {
 
 fn starts(role: Role) -> Lone {
     let config = RoleConfig {
-        role,
         peer_wait: Duration::from_secs(2),
         switch_back_delay: QUERY_INTERVALS,
     };
     Lone {
-        roles: Roles::new(at(0), config, 1),
+        roles: Roles::new(at(0), config, role, 1),
         now: at(0),
         peer_ranks_higher: false,
         peer_configured: Role::Backup,
@@ -222,6 +221,27 @@ fn of_two_masters_exactly_one_gives_way() {
         peer.peer_ranks_higher = !peer_ranks_higher;
         peer.peer(ours.cause, ours.claim);
         assert_eq!(peer.roles.role() == Role::Master, gives_way, "{row:?}");
+    }
+}
+
+/// What an operator says to one of two that are apart says nothing of the other, which may have been told the contrary.
+#[test]
+fn a_claim_made_while_apart_is_no_takeover() {
+    for (peer_ranks_higher, stays) in [(false, Role::Master), (true, Role::Backup)] {
+        let mut own = starts(Role::Backup);
+        own.peer_ranks_higher = peer_ranks_higher;
+        own.peer_claims(Cause::PeerAbsent, false);
+        let theirs = Some(Claim {
+            number: own.number,
+            over: None,
+        });
+        own.roles.peer_lost();
+        own.roles.set_role(Role::Master);
+        assert_eq!(own.roles.statement().claim.unwrap().over, None);
+        let gave_way = stays == Role::Backup;
+        let meeting = own.peer(Cause::PeerAbsent, theirs);
+        assert_eq!(meeting, Some(Meeting::BothMaster { gave_way }));
+        assert_eq!(own.roles.role(), stays);
     }
 }
 

@@ -2,13 +2,13 @@
 
 use super::connection::{Connection, Received, Snapshot};
 use super::{Direction, Output, Session};
-use crate::proto::GroupState;
 use crate::backup::counters::DropReason;
 use crate::backup::event::Event;
 use crate::backup::outgoing::Outgoing;
 use crate::backup::queue::Copied;
 use crate::backup::record::MAX_PACKET;
 use crate::backup::role::Role;
+use crate::proto::GroupState;
 use crate::proto::Instant;
 
 impl Session {

@@ -72,12 +72,13 @@ impl Peers {
     }
 
     /// Takes over the profiles of another configuration. Those that stay keep their roles, and their connections unless
-    /// the other side has to hear of the difference. `role` is what a new one was told last, if anything; `seed` is random.
+    /// the other side has to hear of the difference. `last_role` is what a new one was when igmpd ended, if that is known;
+    /// `seed` is random.
     pub fn configure(
         &mut self,
         now: Instant,
         prepared: Prepared,
-        role: impl Fn(&str) -> Option<Role>,
+        last_role: impl Fn(&RemoteBackupProfile) -> Option<Role>,
         seed: impl Fn() -> u64,
     ) {
         let mut before = std::mem::take(&mut self.peers);
@@ -98,14 +99,13 @@ impl Peers {
                 peer.config = config;
                 peer
             } else {
-                let mut session = Session::new(now, session_config(&config), seed());
-                if let Some(role) = role(&config.name) {
-                    session.set_role(role);
-                }
+                let role = last_role(&config).unwrap_or(config.role);
+                let session = Session::new(now, session_config(&config), role, seed());
                 if tls.is_none() {
                     warn!(
                         profile = config.name,
-                        "insecure = true: whoever reaches {} can say what is forwarded", config.listen
+                        "insecure = true: whoever reaches {} can say what is forwarded",
+                        config.listen
                     );
                 }
                 Peer {
@@ -213,7 +213,11 @@ impl Peers {
                 reason,
                 detail,
             } => {
-                debug!(profile, reason = reason.name(), "connection refused: {detail}");
+                debug!(
+                    profile,
+                    reason = reason.name(),
+                    "connection refused: {detail}"
+                );
                 if let Some(peer) = self.get_mut(&profile) {
                     *peer.refused.entry(reason).or_default() += 1;
                 }
@@ -244,9 +248,7 @@ impl Peers {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let due = |peer: &Peer| {
-            let connect = peer
-                .wants_connection()
-                .then(|| peer.session.reconnect_at());
+            let connect = peer.wants_connection().then(|| peer.session.reconnect_at());
             peer.session.poll_timeout().into_iter().chain(connect).min()
         };
         self.peers.iter().filter_map(due).min()

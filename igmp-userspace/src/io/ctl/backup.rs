@@ -89,7 +89,7 @@ pub(super) fn run<W: Write>(
             match order(out, &request) {
                 Err(Failure::Ask(client::Error::NotRunning(_))) => {
                     let file = role_file(socket, &profile);
-                    keep_role(&file, role).map_err(|error| {
+                    keep_role(&file, role, None).map_err(|error| {
                         Failure::Input(format!("no igmpd runs, and {}: {error}", file.display()))
                     })?;
                     writeln!(out, "{profile}: {role}, once igmpd runs").map_err(Failure::Output)

@@ -11,7 +11,7 @@ use tracing::{info, warn};
 use super::{Daemon, seed};
 use crate::api::EventKind;
 use crate::backup::{Direction, Event, Output, Role};
-use crate::config::{Access, Config};
+use crate::config::{Access, Config, RemoteBackupProfile};
 use crate::io::backup::link::Incoming;
 use crate::io::backup::peers::{Peer, Prepared};
 use crate::io::ports::{ConfiguredPort, Gate};
@@ -28,8 +28,10 @@ impl Daemon {
     /// Takes over the profiles of a configuration whose files are good.
     pub(super) fn follow_profiles(&mut self, prepared: Prepared, control_socket: &Path) {
         let now = self.now();
-        let role = |profile: &str| read_role(&role_file(control_socket, profile));
-        self.peers.configure(now, prepared, role, seed);
+        let last_role = |profile: &RemoteBackupProfile| {
+            read_role(&role_file(control_socket, &profile.name), profile.role)
+        };
+        self.peers.configure(now, prepared, last_role, seed);
         self.follow_roles();
     }
 
@@ -57,8 +59,12 @@ impl Daemon {
                 info!(profile, %cause, "now {role}");
                 self.follow_roles();
                 let file = role_file(&self.config.control_socket, profile);
-                if let Err(error) = keep_role(&file, role) {
-                    warn!("{}: role not kept for the next start: {error}", file.display());
+                let configured = self.peers.get_mut(profile).map(|peer| peer.config.role);
+                if let Err(error) = keep_role(&file, role, configured) {
+                    warn!(
+                        "{}: role not kept for the next start: {error}",
+                        file.display()
+                    );
                 }
                 let (profile, cause) = (profile.to_owned(), cause.to_string());
                 self.publish_for_all(EventKind::BackupRole {
@@ -180,7 +186,9 @@ impl Daemon {
         for peer in self.peers.iter_mut() {
             let names = peer.config.interfaces.clone();
             for interface in names {
-                let port = ports.iter().find(|port| port.config.name == interface.local);
+                let port = ports
+                    .iter()
+                    .find(|port| port.config.name == interface.local);
                 let is_copied = peer.config.dhcp_stb_igmp_copy || port.is_some_and(is_pppoe);
                 peer.session.set_copied(&interface.local, is_copied);
             }
@@ -264,7 +272,11 @@ impl Daemon {
             Direction::Send => "send",
             Direction::Receive => "receive",
         };
-        let how = if blocked { "blocked" } else { "no longer blocked" };
+        let how = if blocked {
+            "blocked"
+        } else {
+            "no longer blocked"
+        };
         Ok(format!("{profile}: {what} {how}"))
     }
 
@@ -288,7 +300,11 @@ impl Daemon {
 
 /// PPP devices carry PPPoE sessions unless the configuration says otherwise.
 fn is_pppoe(port: &ConfiguredPort) -> bool {
-    let is_ppp = || port.device.as_ref().is_some_and(|device| device.link.is_ppp);
+    let is_ppp = || {
+        port.device
+            .as_ref()
+            .is_some_and(|device| device.link.is_ppp)
+    };
     match port.config.access {
         Some(access) => access == Access::Pppoe,
         None => is_ppp(),
@@ -302,21 +318,32 @@ pub fn role_file(control_socket: &Path, profile: &str) -> PathBuf {
     control_socket.with_file_name(format!("backup-{profile}.role"))
 }
 
-fn read_role(path: &Path) -> Option<Role> {
+/// The role kept in a file, unless it was kept under a configuration that said otherwise than now.
+fn read_role(path: &Path, configured: Role) -> Option<Role> {
     let text = fs::read_to_string(path).ok()?;
-    let roles = [Role::Master, Role::Backup];
-    roles.into_iter().find(|role| role.to_string() == text.trim())
+    let role = |word: &str| {
+        let roles = [Role::Master, Role::Backup];
+        roles.into_iter().find(|role| role.to_string() == word)
+    };
+    let mut words = text.split_whitespace();
+    let last = role(words.next()?)?;
+    let was_configured = words.next().and_then(role).unwrap_or(configured);
+    (was_configured == configured).then_some(last)
 }
 
-/// Keeps a role for the next start.
+/// Keeps a role for the next start; `configured` is what the configuration says, if that is known.
 ///
 /// # Errors
 ///
 /// The directory is not there, or not ours to write to.
-pub fn keep_role(path: &Path, role: Role) -> io::Result<()> {
+pub fn keep_role(path: &Path, role: Role, configured: Option<Role>) -> io::Result<()> {
     // Nobody reads half of it.
     let fresh = path.with_extension("new");
-    fs::write(&fresh, format!("{role}\n"))?;
+    let configured = configured.map(|role| format!(" {role}"));
+    fs::write(
+        &fresh,
+        format!("{role}{}\n", configured.unwrap_or_default()),
+    )?;
     fs::rename(fresh, path)
 }
 

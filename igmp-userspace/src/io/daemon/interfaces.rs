@@ -9,7 +9,7 @@ use crate::config::Role;
 use crate::io::links::Snapshot;
 use crate::io::netdev;
 use crate::io::ports::{ConfiguredPort, PortEvent};
-use crate::proto::{IfIndex, InterfacePolicy, Input};
+use crate::proto::{IfIndex, Input, InterfacePolicy};
 
 impl Daemon {
     /// Brings everything in line with the devices there are.

@@ -297,7 +297,10 @@ pub(super) fn set_gate(
     datapath: &mut Datapath,
 ) {
     port.gate = gate;
-    let egress = port.device.as_mut().and_then(|device| device.egress.as_mut());
+    let egress = port
+        .device
+        .as_mut()
+        .and_then(|device| device.egress.as_mut());
     if let Some(egress) = egress
         && let Err(error) = egress.set_gate(gate == Gate::Open)
     {

@@ -57,7 +57,11 @@ fn profile(peer: &Peer, now: Instant) -> Backup {
         dropped_by: not_zero(dropped),
         refused: not_zero(refused.chain(refused_early)),
         last_refusal: status.last_refusal.map(|refusal| {
-            let by = if refusal.by_peer { " (by the peer)" } else { "" };
+            let by = if refusal.by_peer {
+                " (by the peer)"
+            } else {
+                ""
+            };
             format!("{}{by}: {}", refusal.reason, refusal.text)
         }),
         blocked: blocked

@@ -57,7 +57,7 @@ fn message() -> Payload {
 impl Victim {
     fn connected() -> Self {
         let now = Instant::START;
-        let mut session = Session::new(now, config(B), 1);
+        let mut session = Session::new(now, config(B), Role::Backup, 1);
         session.handle_connected(now, OWN_NONCE);
         Self {
             session,
@@ -344,7 +344,7 @@ fn a_recorded_stream_changes_nothing() {
 #[test]
 fn a_recorded_hello_moves_no_role() {
     let now = Instant::START;
-    let mut session = Session::new(now, config(A), 1);
+    let mut session = Session::new(now, config(A), Role::Master, 1);
     session.handle_connected(now, OWN_NONCE);
     let peer = Hello {
         role: Role::Master,

@@ -89,8 +89,9 @@ fn a_short_spell_as_master_leaves_no_gap() {
     assert_equal_state(&pair);
 }
 
+/// Row R5: the one that was told while they were apart gives way all the same when it ranks lower.
 #[test]
-fn a_claim_made_while_cut_off_in_knowledge_of_the_other_wins() {
+fn of_two_masters_that_were_apart_the_lower_gives_way() {
     let mut pair = Pair::met();
     pair.join(1);
     pair.run(seconds(1));
@@ -105,13 +106,13 @@ fn a_claim_made_while_cut_off_in_knowledge_of_the_other_wins() {
         "neither can know"
     );
     pair.cut = false;
-    pair.gateways[A].told.clear();
+    pair.gateways[B].told.clear();
     pair.run(seconds(10));
-    assert_eq!(pair.roles(), [Role::Backup, Role::Master]);
+    assert_eq!(pair.roles(), [Role::Master, Role::Backup]);
+    let told = pair.gateways[B].tells();
     assert!(
-        pair.gateways[A]
-            .tells()
-            .contains(&"backup: the peer took over".to_owned())
+        told.contains(&"backup: both were master, and the peer ranks higher".to_owned()),
+        "{told:?}"
     );
     assert_equal_state(&pair);
 }

@@ -110,7 +110,9 @@ async fn what_one_says_the_other_hears_and_a_lost_connection_is_made_again() {
     // What was sent before the end arrives.
     b.send(Bytes::from_static(b"farewell"));
     b.finish();
-    assert!(matches!(next(&mut at_a).await, Incoming::Received { bytes, .. } if bytes == "farewell"));
+    assert!(
+        matches!(next(&mut at_a).await, Incoming::Received { bytes, .. } if bytes == "farewell")
+    );
     assert!(
         matches!(next(&mut at_a).await, Incoming::Closed { connection, .. } if connection == a.id)
     );
@@ -126,7 +128,16 @@ async fn a_certificate_of_another_authority_is_refused_on_both_sides() {
     let _b = pair.start_b(Some(pair.tls("b")), to_b);
     let a = pair.start_a(Some(load(others.keys.path(), "a")), to_a);
     let at_a = met(&a, &mut at_a).await;
-    assert!(matches!(at_a, Incoming::Refused { reason: RefusedBy::Tls, .. }), "{at_a:?}");
+    assert!(
+        matches!(
+            at_a,
+            Incoming::Refused {
+                reason: RefusedBy::Tls,
+                ..
+            }
+        ),
+        "{at_a:?}"
+    );
     assert_eq!(refusal(&mut at_b).await, RefusedBy::Tls);
 }
 
