@@ -16,6 +16,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+mod keepalived;
+
+pub use keepalived::Keepalived;
+
 use crate::daemon::{Daemon, igmpctl_at, rows};
 use crate::netns::Namespace;
 use crate::scratch::ScratchDir;
