@@ -259,6 +259,28 @@ fn who_says_nothing_or_only_a_hello_is_closed() {
     scene.assert_in_step();
 }
 
+/// Nobody takes the place of a peer that is there: whoever comes from its address is turned away.
+#[test]
+fn a_second_connection_does_not_take_the_peers_place() {
+    let scene = Scene::insecure();
+    let (kept, before) = (Kept::by(&scene.backup), refused(&scene.backup));
+    let events = scene.backup.events();
+    for words in [Vec::new(), HELLO.record(), vec![0xff; 64]] {
+        let mut intruder = scene.intruder();
+        intruder.say(&words);
+        intruder.hear();
+    }
+    let counted = wait_until("all three to be counted", SOON, || {
+        let count = refused(&scene.backup).get("already_connected").copied();
+        (count == Some(3)).then_some(refused(&scene.backup))
+    });
+    assert_eq!(counted.len(), before.len() + 1, "{counted:?}");
+    assert_eq!(Kept::by(&scene.backup), kept);
+    scene.assert_in_step();
+    let ended = events.all(|event| event["event"] == "backup_disconnected");
+    assert!(ended.is_empty(), "{ended:?}");
+}
+
 /// What the other side of a connection is told that igmpd itself makes.
 #[test]
 fn a_peer_of_another_version_is_told_and_its_refusal_is_shown() {

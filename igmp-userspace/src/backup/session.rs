@@ -146,11 +146,13 @@ impl Session {
         self.connection = Some(Connection::new(now, nonce));
     }
 
-    /// True while there is a connection that was not closed. Another one that is made meanwhile had better be turned away: a
-    /// peer that is gone without a word is known to be dead soon, and somebody else must not take its place.
+    /// True while there is a connection to a peer that has proved to be there. Another one that is made meanwhile is to be
+    /// turned away: a peer that is gone without a word is known to be dead soon, and somebody else must not take its place.
     #[must_use]
-    pub const fn is_connected(&self) -> bool {
-        self.connection.is_some()
+    pub fn has_peer(&self) -> bool {
+        self.connection
+            .as_ref()
+            .is_some_and(|connection| connection.met().is_some())
     }
 
     /// Octets came in. They should be handed in *before* [`handle_timeout`](Self::handle_timeout): a keepalive that waited

@@ -53,7 +53,7 @@ impl Endpoints {
 /// What happened to a connection.
 #[derive(Debug)]
 pub enum Incoming {
-    /// There is one. It takes the place of the one before.
+    /// There is one.
     Connected(Connection),
     /// The peer has said something.
     Received {
@@ -98,6 +98,8 @@ pub enum RefusedBy {
     Handshake,
     /// Had to make room for others that were in the handshake as well.
     Crowd,
+    /// The peer is there, on another connection.
+    Occupied,
 }
 
 impl RefusedBy {
@@ -109,6 +111,7 @@ impl RefusedBy {
             Self::Tls => "tls",
             Self::Handshake => "handshake_timeout",
             Self::Crowd => "too_many_handshakes",
+            Self::Occupied => "already_connected",
         }
     }
 }

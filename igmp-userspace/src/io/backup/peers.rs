@@ -184,6 +184,10 @@ impl Peers {
         match incoming {
             Incoming::Connected(connection) => {
                 if let Some(peer) = self.get_mut(&connection.id.profile) {
+                    if peer.session.has_peer() {
+                        *peer.refused.entry(RefusedBy::Occupied).or_default() += 1;
+                        return;
+                    }
                     peer.is_connecting = false;
                     peer.connection = Some(connection);
                     peer.session.handle_connected(now, nonce);
