@@ -223,6 +223,28 @@ pub fn profile(daemon: &Daemon) -> Value {
     rows(&shown)[0].clone()
 }
 
+/// The row of one of several.
+#[track_caller]
+pub fn profile_named(daemon: &Daemon, name: &str) -> Value {
+    let shown = daemon.ctl(&["show", "backup"]);
+    let row = rows(&shown).iter().find(|row| row["profile"] == name);
+    row.unwrap_or_else(|| panic!("no profile {name}: {shown:#}"))
+        .clone()
+}
+
+/// Whether a gateway knows members of a group on an interface.
+#[track_caller]
+pub fn has_group_on(daemon: &Daemon, interface: &str, group: Ipv4Addr) -> Option<()> {
+    daemon.group(interface, group).map(|_| ())
+}
+
+/// Has a gateway follow another configuration.
+#[track_caller]
+pub fn reload(daemon: &Daemon, config: &str) {
+    daemon.rewrite_config(config);
+    daemon.ctl(&["reload"]);
+}
+
 /// Waits until a gateway has this role.
 #[track_caller]
 pub fn wait_for_role(daemon: &Daemon, role: &str) {

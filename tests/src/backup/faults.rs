@@ -39,7 +39,7 @@ impl<'a> Loss<'a> {
         for end in ends {
             let ruleset = format!(
                 "table netdev loss {{ chain in {{ type filter hook ingress device {SYNC} priority 0; \
-                 numgen random mod 100 < {percent} counter drop; }} }}"
+                 numgen random mod 100 < {percent} counter drop; }}; }}"
             );
             end.run(&["nft", &ruleset]);
         }
