@@ -19,6 +19,7 @@ use serde_json::Value;
 pub mod faults;
 pub mod intruder;
 pub mod recording;
+pub mod scene;
 pub mod wire;
 
 use crate::daemon::{Daemon, igmpctl_at, rows};

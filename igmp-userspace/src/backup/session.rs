@@ -167,6 +167,17 @@ impl Session {
         self.close(now, Disconnect::Lost(cause.to_owned()));
     }
 
+    /// Somebody at the peer's address was refused before there was a connection, or refuses this gateway; `text` is for
+    /// people to read.
+    pub fn handle_refused(&mut self, now: Instant, reason: &str, text: &str) {
+        self.last_refusal = Some(LastRefusal {
+            at: now,
+            by_peer: false,
+            reason: reason.to_owned(),
+            text: printable(text),
+        });
+    }
+
     /// An attempt to connect has failed before there was a connection.
     pub fn handle_connect_failed(&mut self, now: Instant) {
         self.reconnect_at = now + self.pause;

@@ -324,9 +324,20 @@ async fn carry(
         loop {
             buffer.reserve(READ);
             match reader.read_buf(&mut buffer).await {
-                Ok(0) => return "the peer has closed the connection".into(),
-                Ok(_) => {}
-                Err(error) => return error.to_string(),
+                Ok(1..) => {}
+                Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
+                    if is_tls_refusal(&error) {
+                        let refused = Incoming::Refused {
+                            profile: id.profile.clone(),
+                            reason: RefusedBy::Tls,
+                            detail: format!("by the peer: {error}"),
+                        };
+                        let _ = incoming.send(refused).await;
+                    }
+                    return error.to_string();
+                }
+                // A process that is killed says no word of farewell in TLS either.
+                Ok(0) | Err(_) => return "the peer has closed the connection".into(),
             }
             let received = Incoming::Received {
                 connection: id.clone(),
@@ -363,6 +374,13 @@ async fn carry(
         reason,
     };
     let _ = incoming.send(closed).await;
+}
+
+/// In TLS 1.3 the side that connects is done before the other one has seen its certificate, and hears only then that it is
+/// not good.
+fn is_tls_refusal(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    matches!(inner, Some(rustls::Error::AlertReceived(_)))
 }
 
 /// A fresh socket that listens there.

@@ -230,6 +230,10 @@ impl Peers {
                 );
                 if let Some(peer) = self.get_mut(&profile) {
                     *peer.refused.entry(reason).or_default() += 1;
+                    if reason == RefusedBy::Tls {
+                        let name = reason.name();
+                        peer.session.handle_refused(now, name, &detail);
+                    }
                 }
             }
         }
