@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
+use igmp_tests::backup::faults::Paused;
 use igmp_tests::backup::{
     GATEWAYS, Gateway, PROFILE, Pair, has_group_on, memberships, profile, profile_named, reload,
     wait_for_sync,
@@ -113,6 +114,31 @@ fn what_was_copied_before_copying_ended_ages_by_the_backups_own_timers() {
     assert_eq!(memberships(&backup).len(), 2);
     let ended = events.all(|event| event["event"] == "backup-disconnected");
     assert!(ended.is_empty(), "{ended:?}");
+}
+
+#[test]
+fn a_new_snapshot_does_not_take_away_what_is_no_longer_copied() {
+    let pair = Pair::new();
+    let (master, backup) = pair.start("", "");
+    let host = &pair.topology.receivers[0];
+    let _before = host.join(GROUP);
+    wait_for_group(&backup, "lan0", GROUP);
+    reload(&master, &pair.config(Gateway::Master, "", NO_DHCP));
+    let _after = host.join(OTHER);
+    wait_for_group(&master, "lan0", OTHER);
+
+    let events = backup.events();
+    let stopped = Paused::new(&master);
+    wait_until("the backup to be alone", SOON, || {
+        (profile(&backup)["connected"] == false).then_some(())
+    });
+    drop(stopped);
+    let synced = events.wait_for("the next snapshot", SOON, |event| {
+        event["event"] == "backup-synced"
+    });
+    assert_eq!(synced["groups"], 0);
+    assert!(has_group_on(&backup, "lan0", GROUP).is_some());
+    assert!(has_group_on(&backup, "lan0", OTHER).is_none());
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! Whoever is not the other gateway, or means something else than this one, is refused under a name of its own, changes
 //! nothing, and does not keep the two gateways apart.
 
+use std::collections::VecDeque;
 use std::net::TcpListener;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use igmp_tests::backup::intruder::{Intruder, descriptors};
@@ -312,4 +315,35 @@ fn a_thousand_half_open_connections_do_not_stop_the_peer() {
 #[test]
 fn nor_do_they_where_there_is_no_tls() {
     stand_in_the_door(|config| insecure(&config));
+}
+
+/// Connections from the peer's own address, without an end, each of which pushes an older one out of the door.
+#[test]
+fn a_stream_of_connections_does_not_stop_the_peer() {
+    let scene = Scene::tls();
+    let (kept, memory) = (Kept::by(&scene.backup), scene.backup.resident_memory());
+    let (alone, before) = (scene.without_master(), refused(&scene.backup));
+    let from = scene.pair.namespace(Gateway::Master);
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let attack = scope.spawn(|| {
+            let (mut crowd, began) = (VecDeque::new(), Instant::now());
+            while !is_over.load(Ordering::Relaxed) && began.elapsed() < 3 * SOON {
+                crowd.extend(Intruder::crowd(50, from, endpoint(Gateway::Backup)));
+                crowd.drain(..crowd.len().saturating_sub(1_000));
+            }
+        });
+        wait_for_refusal(&scene.backup, &before, "too_many_handshakes");
+        drop(alone);
+        let began = Instant::now();
+        wait_for_sync(&scene.backup);
+        println!("in sync after {:?}", began.elapsed());
+        is_over.store(true, Ordering::Relaxed);
+        attack.join().expect("the gateway still listens");
+    });
+    println!("refused: {:?}", refused(&scene.backup));
+    assert_eq!(Kept::by(&scene.backup), kept);
+    let grown = scene.backup.resident_memory().saturating_sub(memory);
+    assert!(grown < MEMORY, "{grown} octets more");
+    scene.assert_in_step();
 }
