@@ -18,9 +18,12 @@ use serde_json::Value;
 
 pub mod faults;
 pub mod intruder;
+mod keepalived;
 pub mod recording;
 pub mod scene;
 pub mod wire;
+
+pub use keepalived::Keepalived;
 
 use crate::daemon::{Daemon, igmpctl_at, rows};
 use crate::netns::Namespace;

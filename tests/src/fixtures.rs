@@ -31,7 +31,7 @@ use igmp_userspace::fib::sources::{self, InterfaceSources};
 use igmp_userspace::fib::{Fib, FlowId, Upstream, groups};
 use igmp_userspace::io::datapath::pool::{Job, Pool};
 use igmp_userspace::io::datapath::{
-    Attachment, Datapath, Egress, EgressConstants, Hook, Loaded, Options, Output,
+    Attachment, Datapath, Egress, EgressConstants, EgressDrops, Hook, Loaded, Options, Output,
 };
 use igmp_userspace::proto::{FilterMode, GroupFilter, IfIndex};
 
@@ -497,8 +497,8 @@ impl World {
     }
 
     /// Copies that the output's egress program has dropped.
-    pub fn egress_drops(&self) -> Result<u64> {
-        Ok(self.egress.drops()?.ttl_threshold)
+    pub fn egress_drops(&self) -> Result<EgressDrops> {
+        Ok(self.egress.drops()?)
     }
 
     /// The next IGMP message on its way to userspace, as the program wrote it.

@@ -4,14 +4,14 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, SystemTime};
 
 use igmp_tests::backup::{
-    Gateway, PROFILE, Pair, memberships, profile, set_role, wait_for_role, wait_for_sync,
+    Gateway, PROFILE, Pair, SYNC, memberships, profile, set_role, wait_for_role, wait_for_sync,
 };
 use igmp_tests::capture::Capture;
 use igmp_tests::daemon::Daemon;
 use igmp_tests::frame::Frame;
 use igmp_tests::host::{Arrival, Subscription, assert_gapless};
 use igmp_tests::stream::StreamSpec;
-use igmp_tests::topology::{Topology, downstream};
+use igmp_tests::topology::{Topology, UPSTREAM, downstream};
 use igmp_tests::wait::{assert_never, wait_until};
 
 const GROUP: Ipv4Addr = Ipv4Addr::new(239, 1, 1, 1);
@@ -80,9 +80,15 @@ fn what_the_master_hears_the_backup_knows_and_no_host_gets_anything_twice() {
     assert!(has_group(&backup, SPECIFIC).is_some());
 }
 
-/// Has the backup take over from a master that is killed; says how long after it was told to the stream was there again, and
+/// How a master ends.
+enum End {
+    Killed,
+    LinksDown,
+}
+
+/// Has the backup take over from a master that ends; says how long after it was told to the stream was there again, and
 /// whether a host said anything in between.
-fn take_over(pair: &Pair, copies: bool) -> (Duration, bool) {
+fn take_over(pair: &Pair, end: &End, copies: bool) -> (Duration, bool) {
     let keys = if copies {
         ""
     } else {
@@ -106,7 +112,19 @@ fn take_over(pair: &Pair, copies: bool) -> (Duration, bool) {
     member.arrivals_until(stream.sent() + 50, SOON);
     wait_for_silence(&words);
 
-    master.kill();
+    let _master = match end {
+        End::Killed => {
+            master.kill();
+            None
+        }
+        End::LinksDown => {
+            let gateway = pair.namespace(Gateway::Master);
+            for device in [UPSTREAM, &downstream(0), SYNC] {
+                gateway.ip(&format!("link set {device} down"));
+            }
+            Some(master)
+        }
+    };
     pair.connect_hosts_to(Gateway::Backup);
     let alone = SystemTime::now();
     assert_never("a copy from the backup", Duration::from_millis(300), || {
@@ -125,7 +143,16 @@ fn take_over(pair: &Pair, copies: bool) -> (Duration, bool) {
 
 #[test]
 fn the_backup_of_a_killed_master_forwards_at_once_without_a_word_from_any_host() {
-    let (took, a_host_spoke) = take_over(&Pair::new(), true);
+    forwards_at_once(&End::Killed);
+}
+
+#[test]
+fn the_backup_of_a_master_without_links_forwards_at_once_without_a_word_from_any_host() {
+    forwards_at_once(&End::LinksDown);
+}
+
+fn forwards_at_once(end: &End) {
+    let (took, a_host_spoke) = take_over(&Pair::new(), end, true);
     assert!(!a_host_spoke);
     assert!(took <= TAKES_OVER_WITHIN, "{took:?}");
     println!("the stream was there again after {took:?}");
@@ -133,9 +160,11 @@ fn the_backup_of_a_killed_master_forwards_at_once_without_a_word_from_any_host()
 
 #[test]
 fn without_copies_the_stream_waits_for_a_host_to_answer() {
-    let (took, a_host_spoke) = take_over(&Pair::new(), false);
-    assert!(a_host_spoke);
-    println!("the stream was there again after {took:?}");
+    for end in [End::Killed, End::LinksDown] {
+        let (took, a_host_spoke) = take_over(&Pair::new(), &end, false);
+        assert!(a_host_spoke);
+        println!("the stream was there again after {took:?}");
+    }
 }
 
 #[test]

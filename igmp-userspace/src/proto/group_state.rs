@@ -43,7 +43,7 @@ impl Interface {
     /// The group is `state` from now on. It is admitted as a report of it would be, by policy and limits, and what is not
     /// admitted changes nothing. Nor does a timer last longer than one that a report starts. Hosts that were known of it
     /// are not any more.
-    pub(super) fn restore(&mut self, cx: &mut Context<'_>, state: GroupState) {
+    pub(super) fn restore(&mut self, cx: &mut Context<'_>, state: &GroupState) {
         if !self.is_standby() {
             return;
         }
@@ -81,7 +81,7 @@ impl Interface {
             let sources = within_limits(group, RecordType::ModeIsExclude, &record.sources, spare);
             refused = record.sources.len() - sources.len();
             let sources = sources.iter().map(|source| (*source, timers[source]));
-            group.restore(now, params, &state, sources);
+            group.restore(now, params, state, sources);
             Vec::new()
         });
         self.counters.add(Counter::SourceLimit, refused as u64);

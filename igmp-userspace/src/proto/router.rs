@@ -80,7 +80,7 @@ impl Router {
                 self.one(now, interface, |state, cx| state.set_standby(cx, standby));
             }
             Input::Restore { interface, state } => {
-                self.one(now, interface, |known, cx| known.restore(cx, state));
+                self.one(now, interface, |known, cx| known.restore(cx, &state));
             }
             Input::Retain { interface, groups } => {
                 self.one(now, interface, |state, cx| state.retain(cx, &groups));

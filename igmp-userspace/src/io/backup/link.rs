@@ -22,6 +22,9 @@ use super::tls::Tls;
 
 /// TCP and TLS between two gateways take milliseconds.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(3);
+/// TCP alone. The kernel asks again after 1 s, 2 s, 4 s ... (RFC 6298); a cable that is plugged in again is noticed sooner by
+/// connecting anew.
+const CONNECT_TIME: Duration = Duration::from_secs(1);
 /// The peer takes what is written within this time, or the connection is of no use.
 const WRITE_TIME: Duration = Duration::from_secs(10);
 /// Pieces that wait to be written. Few: what waits here is no longer the session's to drop.
@@ -255,7 +258,10 @@ impl Maker {
         socket
             .bind(SocketAddr::from((*listen.ip(), 0)))
             .map_err(unreachable)?;
-        let stream = socket.connect(peer.into()).await.map_err(unreachable)?;
+        let stream = timeout(CONNECT_TIME, socket.connect(peer.into())).await;
+        let stream = stream
+            .map_err(|_| Failure::Unreachable)?
+            .map_err(unreachable)?;
         stream.set_nodelay(true).map_err(unreachable)?;
         let Some(tls) = &self.tls else {
             return Ok(Box::new(stream));

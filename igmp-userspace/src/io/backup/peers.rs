@@ -20,7 +20,7 @@ const PIECE: usize = 64 << 10;
 /// The profiles of the configuration, in its order.
 #[derive(Debug)]
 pub struct Peers {
-    peers: Vec<Peer>,
+    all: Vec<Peer>,
     tell: mpsc::Sender<Incoming>,
     incoming: mpsc::Receiver<Incoming>,
 }
@@ -67,7 +67,7 @@ impl Peers {
     pub fn new() -> Self {
         let (tell, incoming) = link::channel();
         Self {
-            peers: Vec::new(),
+            all: Vec::new(),
             tell,
             incoming,
         }
@@ -83,7 +83,7 @@ impl Peers {
         last_role: impl Fn(&RemoteBackupProfile) -> Option<Role>,
         seed: impl Fn() -> u64,
     ) {
-        let mut before = std::mem::take(&mut self.peers);
+        let mut before = std::mem::take(&mut self.all);
         for (config, tls) in prepared.0 {
             let known = before
                 .iter()
@@ -124,7 +124,7 @@ impl Peers {
                     told: None,
                 }
             };
-            self.peers.push(peer);
+            self.all.push(peer);
         }
     }
 
@@ -140,17 +140,17 @@ impl Peers {
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.peers.is_empty()
+        self.all.is_empty()
     }
 
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Peer> {
-        self.peers.iter()
+        self.all.iter()
     }
 
     /// All of them, to be told something.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Peer> {
-        self.peers.iter_mut()
+        self.all.iter_mut()
     }
 
     /// The one of this profile.
@@ -248,7 +248,7 @@ impl Peers {
 
     /// What is due at `now` happens.
     pub fn handle_timeout(&mut self, now: Instant) {
-        for peer in &mut self.peers {
+        for peer in &mut self.all {
             if peer.session.poll_timeout().is_some_and(|due| due <= now) {
                 peer.session.handle_timeout(now);
             }
@@ -265,12 +265,12 @@ impl Peers {
             let connect = peer.wants_connection().then(|| peer.session.reconnect_at());
             peer.session.poll_timeout().into_iter().chain(connect).min()
         };
-        self.peers.iter().filter_map(due).min()
+        self.all.iter().filter_map(due).min()
     }
 
     /// Writes what there is to write, as far as connections take it.
     pub fn pump(&mut self, now: Instant) {
-        for peer in &mut self.peers {
+        for peer in &mut self.all {
             peer.pump(now);
         }
     }

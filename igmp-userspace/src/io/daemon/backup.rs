@@ -102,7 +102,7 @@ impl Daemon {
                     peer.hang_up(now);
                 }
             }
-            Output::Event(event) => self.tell_of_peer(profile, event),
+            Output::Event(event) => self.tell_of_peer(profile, &event),
         }
     }
 
@@ -123,11 +123,11 @@ impl Daemon {
         peer.session.snapshot_end(now);
     }
 
-    fn tell_of_peer(&mut self, profile: &str, event: Event) {
-        if event == (Event::BothMaster { gave_way: false }) {
+    fn tell_of_peer(&mut self, profile: &str, event: &Event) {
+        if *event == (Event::BothMaster { gave_way: false }) {
             self.be_querier_again(profile);
         }
-        let is_news = (self.peers.get_mut(profile)).is_some_and(|peer| peer.is_news(&event));
+        let is_news = (self.peers.get_mut(profile)).is_some_and(|peer| peer.is_news(event));
         if !is_news {
             return;
         }
@@ -137,7 +137,7 @@ impl Daemon {
             }
             _ => info!(profile, "{event}"),
         }
-        self.publish_for_all(EventKind::backup(profile, &event));
+        self.publish_for_all(EventKind::backup(profile, event));
     }
 
     /// Brings gates and routers in line with the roles. Closed before anything is silent, open before anybody is asked.
