@@ -10,20 +10,25 @@
 //! The switch in front of the hosts is like a smart link: one of its two uplinks passes frames, and hosts do not notice when
 //! it is the other one.
 
-use std::net::Ipv4Addr;
-use std::path::Path;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
 
+pub mod faults;
+pub mod intruder;
 mod keepalived;
+pub mod recording;
+pub mod scene;
+pub mod wire;
 
 pub use keepalived::Keepalived;
 
 use crate::daemon::{Daemon, igmpctl_at, rows};
 use crate::netns::Namespace;
 use crate::scratch::ScratchDir;
-use crate::topology::{Lan, Topology, UPLINK, downstream};
+use crate::topology::{Lan, Topology, UPLINK};
 use crate::wait::wait_until;
 
 /// The only profile.
@@ -48,6 +53,30 @@ pub enum Gateway {
     Backup,
 }
 
+/// Both.
+pub const GATEWAYS: [Gateway; 2] = [Gateway::Master, Gateway::Backup];
+
+/// Where a gateway listens.
+pub fn endpoint(gateway: Gateway) -> SocketAddrV4 {
+    let address = match gateway {
+        Gateway::Master => MASTER_ADDRESS,
+        Gateway::Backup => BACKUP_ADDRESS,
+    };
+    SocketAddrV4::new(address, PORT)
+}
+
+/// A gateway's configuration without TLS.
+pub fn insecure(config: &str) -> String {
+    let line = |line: &str| {
+        if line.starts_with("tls = ") {
+            "insecure = true\n".to_owned()
+        } else {
+            format!("{line}\n")
+        }
+    };
+    config.lines().map(line).collect()
+}
+
 /// The network of both; dropping it takes it down.
 #[must_use = "dropping it takes the network down"]
 pub struct Pair {
@@ -59,7 +88,12 @@ pub struct Pair {
 impl Pair {
     /// Builds the network, with a key and a certificate for each; the hosts are connected to the master.
     pub fn new() -> Self {
-        let topology = Topology::with_rival(Lan::hosts(2));
+        Self::on(&[Lan::hosts(2)])
+    }
+
+    /// The same with these LANs, all of them in the profile.
+    pub fn on(lans: &[Lan]) -> Self {
+        let topology = Topology::with_rival_on(lans);
         topology.gateway.ip(&format!(
             "link add {SYNC} type veth peer name {SYNC} netns {}\nlink set {SYNC} up\naddr add {MASTER_ADDRESS}/24 dev {SYNC}",
             topology.rival().name()
@@ -84,29 +118,40 @@ impl Pair {
 
     /// Has the hosts' frames reach this gateway only, and its frames them, without their noticing.
     pub fn connect_hosts_to(&self, gateway: Gateway) {
+        for lan in 0..self.topology.downstreams().count() {
+            self.connect_lan_to(lan, gateway);
+        }
+    }
+
+    /// The same for the hosts of one LAN.
+    pub fn connect_lan_to(&self, lan: usize, gateway: Gateway) {
         let (open, closed) = match gateway {
             Gateway::Master => (UPLINK, BACKUP_UPLINK),
             Gateway::Backup => (BACKUP_UPLINK, UPLINK),
         };
-        let switch = self.topology.switch(0);
+        let switch = self.topology.switch(lan);
         set_port(switch, closed, false);
         set_port(switch, open, true);
     }
 
-    /// Has them reach both.
+    /// Has the hosts of the first LAN reach both.
     pub fn connect_hosts_to_both(&self) {
         for port in [UPLINK, BACKUP_UPLINK] {
             set_port(self.topology.switch(0), port, true);
         }
     }
 
-    /// A gateway's configuration: `igmp` is the body of the `[igmp]` table, `keys` are further ones of the profile.
-    pub fn config(&self, gateway: Gateway, igmp: &str, keys: &str) -> String {
-        let directory = match gateway {
+    /// The directory with a gateway's key and certificate.
+    pub fn keys_of(&self, gateway: Gateway) -> PathBuf {
+        self.keys.path().join(match gateway {
             Gateway::Master => "a",
             Gateway::Backup => "b",
-        };
-        self.config_with_keys_of(gateway, &self.keys.path().join(directory), igmp, keys)
+        })
+    }
+
+    /// A gateway's configuration: `igmp` is the body of the `[igmp]` table, `keys` are further ones of the profile.
+    pub fn config(&self, gateway: Gateway, igmp: &str, keys: &str) -> String {
+        self.config_with_keys_of(gateway, &self.keys_of(gateway), igmp, keys)
     }
 
     /// The same with key and certificate from another directory.
@@ -117,17 +162,18 @@ impl Pair {
         igmp: &str,
         keys: &str,
     ) -> String {
-        let (role, listen, peer) = match gateway {
-            Gateway::Master => ("master", MASTER_ADDRESS, BACKUP_ADDRESS),
-            Gateway::Backup => ("backup", BACKUP_ADDRESS, MASTER_ADDRESS),
+        let (role, other) = match gateway {
+            Gateway::Master => ("master", Gateway::Backup),
+            Gateway::Backup => ("backup", Gateway::Master),
         };
+        let (listen, peer) = (endpoint(gateway), endpoint(other));
+        let lans: Vec<_> = self.topology.downstreams().collect();
         let file = |name: &str| directory.join(name).display().to_string();
         format!(
-            "{}[[remote_backup_profile]]\nname = \"{PROFILE}\"\nrole = \"{role}\"\nlisten = \"{listen}:{PORT}\"\n\
-             peer = \"{peer}:{PORT}\"\ninterfaces = [\"{}\"]\n\
+            "{}[[remote_backup_profile]]\nname = \"{PROFILE}\"\nrole = \"{role}\"\nlisten = \"{listen}\"\n\
+             peer = \"{peer}\"\ninterfaces = {lans:?}\n\
              tls = {{ cert = \"{}\", key = \"{}\", ca = \"{}\" }}\n{keys}\n",
             self.topology.config(igmp),
-            downstream(0),
             file("cert.pem"),
             file("key.pem"),
             file("ca.pem"),
@@ -137,14 +183,15 @@ impl Pair {
     /// Starts both and waits until they hold the same.
     #[track_caller]
     pub fn start(&self, igmp: &str, keys: &str) -> (Daemon, Daemon) {
-        let start = |gateway| {
-            Daemon::start_with(
-                self.namespace(gateway),
-                &self.config(gateway, igmp, keys),
-                "info",
-            )
-        };
-        let (master, backup) = (start(Gateway::Master), start(Gateway::Backup));
+        self.start_as(&GATEWAYS.map(|gateway| self.config(gateway, igmp, keys)))
+    }
+
+    /// The same with a configuration for each, the master's first.
+    #[track_caller]
+    pub fn start_as(&self, configs: &[String; 2]) -> (Daemon, Daemon) {
+        let start = |gateway, config| Daemon::start_with(self.namespace(gateway), config, "info");
+        let master = start(Gateway::Master, &configs[0]);
+        let backup = start(Gateway::Backup, &configs[1]);
         wait_for_role(&master, "master");
         wait_for_role(&backup, "backup");
         wait_for_sync(&backup);
@@ -178,6 +225,28 @@ pub fn profile(daemon: &Daemon) -> Value {
     let shown = daemon.ctl(&["show", "backup"]);
     assert_eq!(rows(&shown).len(), 1, "{shown:#}");
     rows(&shown)[0].clone()
+}
+
+/// The row of one of several.
+#[track_caller]
+pub fn profile_named(daemon: &Daemon, name: &str) -> Value {
+    let shown = daemon.ctl(&["show", "backup"]);
+    let row = rows(&shown).iter().find(|row| row["profile"] == name);
+    row.unwrap_or_else(|| panic!("no profile {name}: {shown:#}"))
+        .clone()
+}
+
+/// Whether a gateway knows members of a group on an interface.
+#[track_caller]
+pub fn has_group_on(daemon: &Daemon, interface: &str, group: Ipv4Addr) -> Option<()> {
+    daemon.group(interface, group).map(|_| ())
+}
+
+/// Has a gateway follow another configuration.
+#[track_caller]
+pub fn reload(daemon: &Daemon, config: &str) {
+    daemon.rewrite_config(config);
+    daemon.ctl(&["reload"]);
 }
 
 /// Waits until a gateway has this role.

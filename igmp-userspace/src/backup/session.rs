@@ -146,11 +146,13 @@ impl Session {
         self.connection = Some(Connection::new(now, nonce));
     }
 
-    /// True while there is a connection that was not closed. Another one that is made meanwhile had better be turned away: a
-    /// peer that is gone without a word is known to be dead soon, and somebody else must not take its place.
+    /// True while there is a connection to a peer that has proved to be there. Another one that is made meanwhile is to be
+    /// turned away: a peer that is gone without a word is known to be dead soon, and somebody else must not take its place.
     #[must_use]
-    pub const fn is_connected(&self) -> bool {
-        self.connection.is_some()
+    pub fn has_peer(&self) -> bool {
+        self.connection
+            .as_ref()
+            .is_some_and(|connection| connection.met().is_some())
     }
 
     /// Octets came in. They should be handed in *before* [`handle_timeout`](Self::handle_timeout): a keepalive that waited
@@ -163,6 +165,17 @@ impl Session {
     /// The connection is gone; `cause` is for people to read. Nothing happens when there is none.
     pub fn handle_disconnected(&mut self, now: Instant, cause: &str) {
         self.close(now, Disconnect::Lost(cause.to_owned()));
+    }
+
+    /// Somebody at the peer's address was refused before there was a connection, or refuses this gateway; `text` is for
+    /// people to read.
+    pub fn handle_refused(&mut self, now: Instant, reason: &str, text: &str) {
+        self.last_refusal = Some(LastRefusal {
+            at: now,
+            by_peer: false,
+            reason: reason.to_owned(),
+            text: printable(text),
+        });
     }
 
     /// An attempt to connect has failed before there was a connection.

@@ -36,7 +36,7 @@ const fn tool(program: &'static str, package: &'static str) -> Tool {
 const LAB_TOOLS: [Tool; 2] = [tool("ip", "iproute2"), tool("ethtool", "ethtool")];
 
 /// What the tests call: the same, judges that are not ours, and routers that are not.
-const TEST_TOOLS: [Tool; 7] = [
+const TEST_TOOLS: [Tool; 9] = [
     LAB_TOOLS[0],
     LAB_TOOLS[1],
     tool("tshark", "tshark"),
@@ -44,6 +44,8 @@ const TEST_TOOLS: [Tool; 7] = [
     tool("vtysh", "frr"),
     tool("igmpproxy", "igmpproxy"),
     tool("keepalived", "keepalived"),
+    tool("nft", "nftables"),
+    tool("openssl", "openssl"),
 ];
 
 /// What running tests in virtual machines calls.

@@ -56,7 +56,7 @@ impl Endpoints {
 /// What happened to a connection.
 #[derive(Debug)]
 pub enum Incoming {
-    /// There is one. It takes the place of the one before.
+    /// There is one.
     Connected(Connection),
     /// The peer has said something.
     Received {
@@ -101,6 +101,8 @@ pub enum RefusedBy {
     Handshake,
     /// Had to make room for others that were in the handshake as well.
     Crowd,
+    /// The peer is there, on another connection.
+    Occupied,
 }
 
 impl RefusedBy {
@@ -112,6 +114,7 @@ impl RefusedBy {
             Self::Tls => "tls",
             Self::Handshake => "handshake_timeout",
             Self::Crowd => "too_many_handshakes",
+            Self::Occupied => "already_connected",
         }
     }
 }
@@ -327,9 +330,20 @@ async fn carry(
         loop {
             buffer.reserve(READ);
             match reader.read_buf(&mut buffer).await {
-                Ok(0) => return "the peer has closed the connection".into(),
-                Ok(_) => {}
-                Err(error) => return error.to_string(),
+                Ok(1..) => {}
+                Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
+                    if is_tls_refusal(&error) {
+                        let refused = Incoming::Refused {
+                            profile: id.profile.clone(),
+                            reason: RefusedBy::Tls,
+                            detail: format!("by the peer: {error}"),
+                        };
+                        let _ = incoming.send(refused).await;
+                    }
+                    return error.to_string();
+                }
+                // A process that is killed says no word of farewell in TLS either.
+                Ok(0) | Err(_) => return "the peer has closed the connection".into(),
             }
             let received = Incoming::Received {
                 connection: id.clone(),
@@ -366,6 +380,13 @@ async fn carry(
         reason,
     };
     let _ = incoming.send(closed).await;
+}
+
+/// In TLS 1.3 the side that connects is done before the other one has seen its certificate, and hears only then that it is
+/// not good.
+fn is_tls_refusal(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    matches!(inner, Some(rustls::Error::AlertReceived(_)))
 }
 
 /// A fresh socket that listens there.

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tracing::{debug, warn};
 
 use super::link::{self, Connection, ConnectionId, Endpoints, Incoming, Link, RefusedBy};
-use super::tls::{SetupError, Tls};
+use super::tls::{Certificates, SetupError, Tls};
 use crate::backup::{self, Event, Role, Session};
 use crate::config::RemoteBackupProfile;
 use crate::io::ports::Gate;
@@ -34,6 +34,8 @@ pub struct Peer {
     pub session: Session,
     /// Connections that came to nothing before the session had a word, by reason.
     pub refused: BTreeMap<RefusedBy, u64>,
+    /// `None` where the profile is insecure.
+    certificates: Option<Certificates>,
     link: Link,
     connection: Option<Connection>,
     is_connecting: bool,
@@ -89,7 +91,10 @@ impl Peers {
             let peer = if let Some(known) = known {
                 let mut peer = before.swap_remove(known);
                 peer.session.reconfigure(now, session_config(&config));
-                if reaches_differently(&peer.config, &config) {
+                // The same files may hold others by now.
+                let renewed = certificates(tls.as_ref());
+                let certificates = std::mem::replace(&mut peer.certificates, renewed);
+                if moved(&peer.config, &config) || certificates != peer.certificates {
                     peer.connection = None;
                     peer.is_connecting = false;
                     peer.session
@@ -109,6 +114,7 @@ impl Peers {
                     );
                 }
                 Peer {
+                    certificates: certificates(tls.as_ref()),
                     link: Link::start(endpoints(&config), tls, self.tell.clone()),
                     config,
                     session,
@@ -184,6 +190,10 @@ impl Peers {
         match incoming {
             Incoming::Connected(connection) => {
                 if let Some(peer) = self.get_mut(&connection.id.profile) {
+                    if peer.session.has_peer() {
+                        *peer.refused.entry(RefusedBy::Occupied).or_default() += 1;
+                        return;
+                    }
                     peer.is_connecting = false;
                     peer.connection = Some(connection);
                     peer.session.handle_connected(now, nonce);
@@ -220,6 +230,10 @@ impl Peers {
                 );
                 if let Some(peer) = self.get_mut(&profile) {
                     *peer.refused.entry(reason).or_default() += 1;
+                    if reason == RefusedBy::Tls {
+                        let name = reason.name();
+                        peer.session.handle_refused(now, name, &detail);
+                    }
                 }
             }
         }
@@ -316,8 +330,12 @@ fn endpoints(config: &RemoteBackupProfile) -> Endpoints {
     }
 }
 
-fn reaches_differently(before: &RemoteBackupProfile, after: &RemoteBackupProfile) -> bool {
-    (before.listen, before.peer) != (after.listen, after.peer) || before.tls != after.tls
+fn certificates(tls: Option<&Tls>) -> Option<Certificates> {
+    tls.map(|tls| tls.certificates.clone())
+}
+
+fn moved(before: &RemoteBackupProfile, after: &RemoteBackupProfile) -> bool {
+    (before.listen, before.peer) != (after.listen, after.peer)
 }
 
 fn session_config(config: &RemoteBackupProfile) -> backup::Config {

@@ -27,6 +27,15 @@ pub struct Tls {
     pub acceptor: TlsAcceptor,
     /// For the side that connects.
     pub connector: TlsConnector,
+    /// What the files held.
+    pub certificates: Certificates,
+}
+
+/// Who a gateway is, and whom it believes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Certificates {
+    chain: Vec<CertificateDer<'static>>,
+    authorities: Vec<CertificateDer<'static>>,
 }
 
 /// Why TLS cannot be set up; says which file.
@@ -61,10 +70,11 @@ impl Tls {
         let chain = certificates(&files.cert)?;
         let key = PrivateKeyDer::from_pem_file(&files.key)
             .map_err(|error| unusable(&files.key, &error, "a private key"))?;
+        let authorities = certificates(&files.ca)?;
         let mut roots = RootCertStore::empty();
-        for certificate in certificates(&files.ca)? {
+        for certificate in &authorities {
             roots
-                .add(certificate)
+                .add(certificate.clone())
                 .map_err(|error| unusable(&files.ca, &error, "the authority's certificate"))?;
         }
         let roots = Arc::new(roots);
@@ -87,11 +97,12 @@ impl Tls {
             .map_err(identity)?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(SignedByAuthority { roots, provider }))
-            .with_client_auth_cert(chain, key)
+            .with_client_auth_cert(chain.clone(), key)
             .map_err(identity)?;
         Ok(Self {
             acceptor: Arc::new(server).into(),
             connector: Arc::new(client).into(),
+            certificates: Certificates { chain, authorities },
         })
     }
 }
