@@ -10,6 +10,7 @@
 //! The switch in front of the hosts is like a smart link: one of its two uplinks passes frames, and hosts do not notice when
 //! it is the other one.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -26,6 +27,7 @@ pub mod wire;
 pub use keepalived::Keepalived;
 
 use crate::daemon::{Daemon, igmpctl_at, rows};
+use crate::host::Arrival;
 use crate::netns::Namespace;
 use crate::scratch::ScratchDir;
 use crate::topology::{Lan, Topology, UPLINK};
@@ -263,6 +265,12 @@ pub fn wait_for_sync(daemon: &Daemon) {
     wait_until("both gateways to be in sync", SOON, || {
         (profile(daemon)["synced"] == true).then_some(())
     });
+}
+
+/// How many datagrams arrived more than once.
+pub fn doubles(arrivals: &[Arrival]) -> usize {
+    let different: BTreeSet<u64> = arrivals.iter().map(|arrival| arrival.sequence).collect();
+    arrivals.len() - different.len()
 }
 
 /// Gives a gateway a role, as keepalived's scripts do.

@@ -4,12 +4,15 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, SystemTime};
 
 use igmp_tests::backup::{
-    Gateway, PROFILE, Pair, SYNC, memberships, profile, set_role, wait_for_role, wait_for_sync,
+    Gateway, PROFILE, Pair, SYNC, doubles, memberships, profile, set_role, wait_for_role,
+    wait_for_sync,
 };
+use igmp_tests::bpffs::Bpffs;
 use igmp_tests::capture::Capture;
 use igmp_tests::daemon::Daemon;
 use igmp_tests::frame::Frame;
 use igmp_tests::host::{Arrival, Subscription, assert_gapless};
+use igmp_tests::receiver::Receiver;
 use igmp_tests::stream::StreamSpec;
 use igmp_tests::topology::{Topology, UPSTREAM, downstream};
 use igmp_tests::wait::{assert_never, wait_until};
@@ -21,6 +24,8 @@ const SOON: Duration = Duration::from_secs(10);
 /// A receiver's stream is there again so long after the backup has become master.
 const TAKES_OVER_WITHIN: Duration = Duration::from_millis(100);
 const IGMP: &str = "";
+/// Datagrams of a stream's usual pace that two gateways may send both while the role changes hands.
+const HANDED_OVER_WITHIN: usize = 50;
 
 fn has_group(daemon: &Daemon, group: Ipv4Addr) -> Option<()> {
     daemon.group(&downstream(0), group).map(|_| ())
@@ -165,6 +170,73 @@ fn without_copies_the_stream_waits_for_a_host_to_answer() {
         assert!(a_host_spoke);
         println!("the stream was there again after {took:?}");
     }
+}
+
+/// With `persist`: what the igmpd before forwarded goes on, also while its successor looks for the peer.
+#[test]
+fn a_master_that_is_restarted_at_once_is_master_again_and_loses_nothing() {
+    let pair = Pair::new();
+    let bpffs = Bpffs::new();
+    let persistent = format!(
+        "{}{}",
+        bpffs.config(),
+        pair.config(Gateway::Master, IGMP, "")
+    );
+    let gateway = pair.namespace(Gateway::Master);
+    let (mut master, backup) =
+        pair.start_as(&[persistent.clone(), pair.config(Gateway::Backup, IGMP, "")]);
+    let member = pair.topology.receivers[0].join(GROUP);
+    let stream = StreamSpec::to(GROUP).start(&pair.topology.source);
+    let receiver = Receiver::new(member);
+    receiver.goes_on(&stream);
+
+    // With the peer there, and without it.
+    for peer_is_there in [true, false] {
+        if !peer_is_there {
+            gateway.ip("link set sync0 down");
+        }
+        master.end_process();
+        receiver.goes_on(&stream);
+        master.start_again(gateway, &persistent);
+        wait_for_role(&master, "master");
+        receiver.goes_on(&stream);
+    }
+    assert_eq!(profile(&backup)["role"], "backup");
+    receiver.assert_gapless();
+}
+
+/// Row R7 and the way back: a gateway that was replaced while it was gone learns first.
+#[test]
+fn a_master_that_comes_back_takes_over_again_after_the_delay() {
+    let pair = Pair::new();
+    let delay = "switch_back_delay = \"2s\"";
+    let (mut master, backup) = pair.start(IGMP, delay);
+    let member = pair.topology.receivers[0].join(GROUP);
+    wait_until("the backup to know", SOON, || has_group(&backup, GROUP));
+    pair.connect_hosts_to_both();
+    let stream = StreamSpec::to(GROUP).start(&pair.topology.source);
+    master.end_process();
+    set_role(&backup, "master");
+    let mut arrivals = member.arrivals_until(stream.sent() + 100, SOON);
+
+    let config = pair.config(Gateway::Master, IGMP, delay);
+    master.start_again(pair.namespace(Gateway::Master), &config);
+    wait_until("it to know what there is", SOON, || {
+        has_group(&master, GROUP)
+    });
+    let synced = SystemTime::now();
+    assert_eq!(profile(&master)["role"], "backup");
+    wait_for_role(&master, "master");
+    let waited = synced.elapsed().unwrap_or_default();
+    assert!(waited > Duration::from_millis(1_500), "{waited:?}");
+    wait_for_role(&backup, "backup");
+    arrivals.extend(member.arrivals_until(stream.sent() + 100, SOON));
+    // One gate opens before the other closes, by the way between the two.
+    assert!(
+        doubles(&arrivals) <= HANDED_OVER_WITHIN,
+        "{}",
+        doubles(&arrivals)
+    );
 }
 
 #[test]

@@ -3,10 +3,9 @@
 use std::net::Ipv4Addr;
 use std::time::{Duration, SystemTime};
 
-use igmp_tests::backup::{Gateway, Keepalived, Pair, wait_for_role, wait_for_sync};
+use igmp_tests::backup::{Gateway, Keepalived, Pair, doubles, wait_for_role, wait_for_sync};
 use igmp_tests::daemon::Daemon;
 use igmp_tests::events::Events;
-use igmp_tests::host::Arrival;
 use igmp_tests::proxy::longest_gap;
 use igmp_tests::stream::StreamSpec;
 use igmp_tests::topology::downstream;
@@ -61,15 +60,6 @@ fn role_change(events: &Events, role: &str) -> SystemTime {
         .into()
 }
 
-#[track_caller]
-fn assert_no_doubles(arrivals: &[Arrival]) {
-    let mut seen: Vec<u64> = arrivals.iter().map(|arrival| arrival.sequence).collect();
-    let all = seen.len();
-    seen.sort_unstable();
-    seen.dedup();
-    assert_eq!(seen.len(), all, "something arrived twice");
-}
-
 #[test]
 fn when_the_master_is_gone_its_backup_takes_over_within_vrrp_s_time() {
     let pair = Pair::new();
@@ -102,7 +92,7 @@ fn when_the_master_is_gone_its_backup_takes_over_within_vrrp_s_time() {
     assert!(took <= TAKES_OVER_WITHIN, "{took:?}");
     let gap = longest_gap(&arrivals, EVERY);
     assert!(gap <= GAP, "{gap:?}");
-    assert_no_doubles(&arrivals);
+    assert_eq!(doubles(&arrivals), 0);
     println!("without the stream for {gap:?}, of that {took:?} as master");
 }
 

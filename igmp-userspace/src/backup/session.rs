@@ -223,6 +223,12 @@ impl Session {
         self.roles.role()
     }
 
+    /// Whether it is to be master, and waits for its peer before.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.roles.statement().cause == Cause::Waiting
+    }
+
     /// The next thing to do, in the order of the events; `None` when all is done.
     #[must_use]
     pub fn poll_output(&mut self) -> Option<Output> {

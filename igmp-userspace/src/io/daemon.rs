@@ -213,6 +213,7 @@ impl Daemon {
         }
         let profiles = backup::prepare(&config)?;
         let pins = Pins::open(&config.pin_path, config.persist)?;
+        let inherits = (pins.as_ref()).is_some_and(|pins| !pins.generations().is_empty());
         let Loaded {
             mut datapath,
             events,
@@ -263,6 +264,10 @@ impl Daemon {
         daemon.ports.set_features(features);
         let control_socket = daemon.config.control_socket.clone();
         daemon.follow_profiles(profiles, &control_socket);
+        if inherits {
+            daemon.peers.leave_open();
+            daemon.follow_roles();
+        }
         daemon.ports.reconfigure(
             daemon.config.interface_rules(),
             reload::igmp_rate(&daemon.config),

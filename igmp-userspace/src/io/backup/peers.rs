@@ -36,6 +36,8 @@ pub struct Peer {
     pub refused: BTreeMap<RefusedBy, u64>,
     /// `None` where the profile is insecure.
     certificates: Option<Certificates>,
+    /// The igmpd before this one was master and left its gates open; they stay so while the session waits for the peer.
+    left_open: bool,
     link: Link,
     connection: Option<Connection>,
     is_connecting: bool,
@@ -120,6 +122,7 @@ impl Peers {
                     session,
                     refused: BTreeMap::new(),
                     connection: None,
+                    left_open: false,
                     is_connecting: false,
                     told: None,
                 }
@@ -171,12 +174,34 @@ impl Peers {
         peer.is_some_and(|peer| peer.session.role() == Role::Backup)
     }
 
+    /// What is forwarded already goes on while sessions wait for their peers.
+    pub fn leave_open(&mut self) {
+        for peer in &mut self.all {
+            peer.left_open = peer.session.is_waiting();
+        }
+    }
+
+    /// Whether a peer has been met, or waited for in vain, since the last time; gates have to follow then.
+    pub fn has_waited(&mut self) -> bool {
+        let mut has_waited = false;
+        for peer in &mut self.all {
+            if peer.left_open && !peer.session.is_waiting() {
+                peer.left_open = false;
+                has_waited = true;
+            }
+        }
+        has_waited
+    }
+
     /// The gates of all interfaces that another gateway may serve.
     #[must_use]
     pub fn gates(&self) -> BTreeMap<String, Gate> {
-        let gate = |peer: &Peer| match peer.session.role() {
-            Role::Master => Gate::Open,
-            Role::Backup => Gate::Closed,
+        let gate = |peer: &Peer| {
+            if peer.session.role() == Role::Master || peer.left_open {
+                Gate::Open
+            } else {
+                Gate::Closed
+            }
         };
         let gates = self.iter().flat_map(|peer| {
             let names = peer.config.interfaces.iter();

@@ -42,6 +42,9 @@ impl Daemon {
             is_any = true;
             self.carry_out_for(&profile, output);
         }
+        if self.peers.has_waited() {
+            self.follow_roles();
+        }
         is_any
     }
 
