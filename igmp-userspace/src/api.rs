@@ -344,6 +344,22 @@ pub struct Counter {
     pub description: String,
 }
 
+impl Counter {
+    /// Whether it is a number of something now, and not a count since the start.
+    #[must_use]
+    pub fn is_gauge(&self) -> bool {
+        GAUGES.contains(&self.name.as_str())
+    }
+}
+
+/// Names of counters that say how many there are now.
+const GAUGES: [&str; 4] = [
+    "flows",
+    "flows_refused_now",
+    "replication_sets",
+    "replication_sets_spare",
+];
+
 /// What a reload changes.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Reload {

@@ -20,12 +20,14 @@ impl Config {
         let mapping = |(group, sources): &(Ipv4Net, Vec<Ipv4Addr>)| {
             table([("group", text(group)), ("sources", list(sources, text))])
         };
-        let daemon = table([
+        let metrics = self.metrics.map(|address| ("metrics", text(&address)));
+        let daemon = [
             ("control_socket", text(&self.control_socket.display())),
             ("pin_path", text(&self.pin_path.display())),
             ("persist", self.persist.into()),
             ("hold_time", text(&duration::show(self.hold_time))),
-        ]);
+        ];
+        let daemon = table(daemon.into_iter().chain(metrics));
         let datapath = table([
             ("mode", text(self.mode.name())),
             ("max_flows", number(self.max_flows)),

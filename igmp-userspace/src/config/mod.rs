@@ -26,6 +26,7 @@ mod tests;
 mod vlan;
 mod warnings;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -93,6 +94,8 @@ pub struct Config {
     pub control_socket: PathBuf,
     /// Directory in a bpffs for pinned links and maps.
     pub pin_path: PathBuf,
+    /// Where `/metrics` and `/healthz` are served; `None`: nowhere.
+    pub metrics: Option<SocketAddr>,
     /// Forwarding goes on without igmpd: programs and maps are pinned, and the next start takes them over.
     pub persist: bool,
     /// How long it goes on; zero = for ever.
@@ -136,6 +139,7 @@ pub fn parse(text: &str, file_name: &str) -> Result<Config, Error> {
         absolute(text).and_then(|path| check_socket_path(&path).map(|()| path))
     })?;
     let pin_path = daemon.parsed("pin_path", DEFAULT_PIN_PATH, absolute)?;
+    let metrics = daemon.parsed("metrics", "127.0.0.1:9464", metrics_address)?;
     let persist = daemon.boolean("persist")?;
     let hold_time = daemon.duration("hold_time", &HOLD_TIME)?;
     if let Some(hold_time) = &hold_time {
@@ -186,6 +190,7 @@ pub fn parse(text: &str, file_name: &str) -> Result<Config, Error> {
         control_socket: control_socket
             .map_or_else(|| DEFAULT_CONTROL_SOCKET.into(), toml::Spanned::into_inner),
         pin_path: pin_path.map_or_else(|| DEFAULT_PIN_PATH.into(), toml::Spanned::into_inner),
+        metrics: metrics.map(toml::Spanned::into_inner),
         persist: persist.is_some_and(toml::Spanned::into_inner),
         hold_time: hold_time.map_or(DEFAULT_HOLD_TIME, toml::Spanned::into_inner),
         mode: mode.map(toml::Spanned::into_inner).unwrap_or_default(),
@@ -265,6 +270,7 @@ impl Config {
         Ok(Self {
             control_socket: DEFAULT_CONTROL_SOCKET.into(),
             pin_path: DEFAULT_PIN_PATH.into(),
+            metrics: None,
             persist: false,
             hold_time: DEFAULT_HOLD_TIME,
             mode: Mode::default(),
@@ -278,6 +284,19 @@ impl Config {
             remote_backup_profiles: Vec::new(),
         })
     }
+}
+
+/// Reads an address to serve metrics on.
+///
+/// # Errors
+///
+/// It is no `ADDRESS:PORT`.
+pub fn metrics_address(text: &str) -> Result<SocketAddr, Problem> {
+    let problem = |_| {
+        let what = format!("{text:?} is no address with a port");
+        Problem::new(what, "write 127.0.0.1:9464 or [::1]:9464")
+    };
+    text.parse().map_err(problem)
 }
 
 /// Hosts are tracked for quick leave only where there is something to leave.

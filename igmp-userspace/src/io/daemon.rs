@@ -37,6 +37,7 @@ use super::detached;
 use super::events::{self, Event};
 use super::links::{self, Snapshot};
 use super::losses::Losses;
+use super::metrics::MetricsServer;
 use super::multicast_filter::MulticastFilter;
 use super::multicast_router;
 use super::netdev;
@@ -90,6 +91,10 @@ pub async fn run(config: Config, options: Options) -> Result<()> {
     let mut snapshots = links::watch();
     let mut features = netdev::watch();
     let mut control = ControlServer::bind(&config.control_socket).await?;
+    let _metrics = match config.metrics {
+        Some(address) => Some(MetricsServer::bind(address, control.asker()).await?),
+        None => None,
+    };
     for warning in config.warnings() {
         warn!("{warning}");
     }

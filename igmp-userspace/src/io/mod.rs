@@ -13,6 +13,7 @@ mod kernel_log;
 pub mod links;
 mod local_listeners;
 mod losses;
+mod metrics;
 pub mod multicast_filter;
 mod multicast_router;
 pub mod netdev;

@@ -319,7 +319,7 @@ fn what_lasts_longer_than_it_takes_to_answer_is_not_abandoned() {
 }
 
 fn left(longest: u64) -> impl Strategy<Value = Duration> {
-    (1..=longest * 1000).prop_map(|left| left.ms())
+    (1..=longest * 1000).prop_map(super::super::sim::Time::ms)
 }
 
 /// What a router can have: in INCLUDE mode sources with timers, in EXCLUDE mode a group timer.

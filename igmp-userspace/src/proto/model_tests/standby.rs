@@ -55,7 +55,7 @@ impl Pair {
                 for _ in 0..*seconds {
                     let second = Step::Wait { seconds: 1 };
                     let asked = queries(&self.master.take(&second));
-                    self.to_backup(&second)?;
+                    self.tell_backup(&second)?;
                     if random.once_in(2) {
                         self.overhear(&asked)?;
                     }
@@ -63,7 +63,7 @@ impl Pair {
             }
             Step::Rules(_) => {
                 self.master.take(step);
-                self.to_backup(step)?;
+                self.tell_backup(step)?;
             }
             Step::Host { .. } => {
                 let outputs = self.master.take(step);
@@ -73,7 +73,7 @@ impl Pair {
                     self.overhear(&asked)?;
                 }
                 if outputs.last() == Some(&Output::Accepted { interface: LAN }) && self.connected {
-                    self.to_backup(step)?;
+                    self.tell_backup(step)?;
                 }
                 if order == 2 {
                     self.overhear(&asked)?;
@@ -94,13 +94,13 @@ impl Pair {
             for query in asked {
                 let from = "10.0.0.2".parse().unwrap();
                 let query = query.clone();
-                self.to_backup(&Step::Query { from, query })?;
+                self.tell_backup(&Step::Query { from, query })?;
             }
         }
         Ok(())
     }
 
-    fn to_backup(&mut self, step: &Step) -> Result<(), String> {
+    fn tell_backup(&mut self, step: &Step) -> Result<(), String> {
         let outputs = self.backup.take(step);
         let is_silent = outputs
             .iter()
