@@ -11,7 +11,9 @@ use igmp_tests::backup::{
 };
 use igmp_tests::daemon::{Daemon, describe, igmpctl_at, rows};
 use igmp_tests::events::Events;
+use igmp_tests::host::assert_gapless;
 use igmp_tests::scratch::ScratchDir;
+use igmp_tests::stream::StreamSpec;
 use igmp_tests::topology::Lan;
 use igmp_tests::wait::wait_until;
 
@@ -114,10 +116,11 @@ fn a_profile_that_does_not_change_keeps_its_role_and_connection() {
 fn an_interface_that_a_profile_gains_is_synchronised_and_roles_stay() {
     let pair = Pair::on(&[Lan::hosts(2); 2]);
     let (master, backup) = pair.start_as(&GATEWAYS.map(|gateway| one_lan(&pair, gateway)));
-    let _member = pair.topology.lan_receivers(1)[0].join(GROUP);
-    wait_until("the master to know", SOON, || {
-        has_group_on(&master, "lan1", GROUP)
-    });
+    let stream = StreamSpec::to(GROUP)
+        .every(Duration::from_micros(200))
+        .start(&pair.topology.source);
+    let member = pair.topology.lan_receivers(1)[0].join(GROUP);
+    member.wait_for_arrival(SOON);
     let events = [&master, &backup].map(Daemon::events);
     for (daemon, gateway) in [(&master, Gateway::Master), (&backup, Gateway::Backup)] {
         reload(daemon, &pair.config(gateway, "", ""));
@@ -126,6 +129,7 @@ fn an_interface_that_a_profile_gains_is_synchronised_and_roles_stay() {
     wait_until("the backup to know", SOON, || {
         has_group_on(&backup, "lan1", GROUP)
     });
+    assert_gapless(&member.arrivals_until(stream.sent(), SOON));
     for events in &events {
         let changed = events.all(|event| event["event"] == "backup-role");
         assert!(changed.is_empty(), "{changed:?}");
