@@ -123,7 +123,8 @@ fn a_record_of_4_gib_costs_no_memory() {
     let before = refused(&scene.backup);
     let mut intruder = scene.intruder();
     // The gateway closes long before it has heard all of it.
-    let all = (0..1024).all(|_| intruder.say(&[0xff; 64 << 10]));
+    let some = vec![0xff; 64 << 10];
+    let all = (0..1024).all(|_| intruder.say(&some));
     assert!(!all, "64 MiB were taken");
     wait_for_refusal(&scene.backup, &before, "too_long");
     let grown = scene.backup.resident_memory().saturating_sub(memory);

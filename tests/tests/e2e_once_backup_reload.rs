@@ -11,7 +11,9 @@ use igmp_tests::backup::{
 };
 use igmp_tests::daemon::{Daemon, describe, igmpctl_at, rows};
 use igmp_tests::events::Events;
+use igmp_tests::host::assert_gapless;
 use igmp_tests::scratch::ScratchDir;
+use igmp_tests::stream::StreamSpec;
 use igmp_tests::topology::Lan;
 use igmp_tests::wait::wait_until;
 
@@ -39,10 +41,12 @@ fn one_each(pair: &Pair, gateway: Gateway) -> String {
     stb + &iptv
 }
 
-/// Nothing was told of this profile.
-fn assert_quiet(events: &Events, name: &str) {
-    let told = events.all(|event| event["profile"] == name);
-    assert!(told.is_empty(), "{told:?}");
+/// Neither gateway has told anything of the profile.
+fn assert_quiet(events: &[Events]) {
+    for events in events {
+        let told = events.all(|event| event["profile"] == PROFILE);
+        assert!(told.is_empty(), "{told:?}");
+    }
 }
 
 fn wait_for(daemon: &Daemon, name: &str, role: &str) {
@@ -65,11 +69,6 @@ fn a_profile_that_does_not_change_keeps_its_role_and_connection() {
         has_group_on(&master, "lan1", GROUP)
     });
     let events = [&master, &backup].map(Daemon::events);
-    let quiet = || {
-        events
-            .iter()
-            .for_each(|events| assert_quiet(events, PROFILE))
-    };
 
     // Another one comes in ...
     for (daemon, gateway) in [(&master, Gateway::Master), (&backup, Gateway::Backup)] {
@@ -78,7 +77,7 @@ fn a_profile_that_does_not_change_keeps_its_role_and_connection() {
     wait_for(&master, "iptv", "master");
     wait_for(&backup, "iptv", "backup");
     assert!(has_group_on(&backup, "lan1", GROUP).is_some());
-    quiet();
+    assert_quiet(&events);
 
     // ... changes on one side only, which the other side has to hear of ...
     let changed = one_each(&pair, Gateway::Master).replace(
@@ -96,10 +95,10 @@ fn a_profile_that_does_not_change_keeps_its_role_and_connection() {
     });
     assert_eq!(profile_named(&master, "iptv")["role"], "master");
     assert_eq!(profile_named(&backup, "iptv")["role"], "backup");
-    quiet();
+    assert_quiet(&events);
     reload(&master, &one_each(&pair, Gateway::Master));
     wait_for(&backup, "iptv", "backup");
-    quiet();
+    assert_quiet(&events);
 
     // ... and goes.
     for (daemon, gateway) in [(&backup, Gateway::Backup), (&master, Gateway::Master)] {
@@ -110,17 +109,18 @@ fn a_profile_that_does_not_change_keeps_its_role_and_connection() {
     wait_until("copies to go on", SOON, || {
         has_group_on(&backup, "lan0", OTHER)
     });
-    quiet();
+    assert_quiet(&events);
 }
 
 #[test]
 fn an_interface_that_a_profile_gains_is_synchronised_and_roles_stay() {
     let pair = Pair::on(&[Lan::hosts(2); 2]);
     let (master, backup) = pair.start_as(&GATEWAYS.map(|gateway| one_lan(&pair, gateway)));
-    let _member = pair.topology.lan_receivers(1)[0].join(GROUP);
-    wait_until("the master to know", SOON, || {
-        has_group_on(&master, "lan1", GROUP)
-    });
+    let stream = StreamSpec::to(GROUP)
+        .every(Duration::from_micros(200))
+        .start(&pair.topology.source);
+    let member = pair.topology.lan_receivers(1)[0].join(GROUP);
+    member.wait_for_arrival(SOON);
     let events = [&master, &backup].map(Daemon::events);
     for (daemon, gateway) in [(&master, Gateway::Master), (&backup, Gateway::Backup)] {
         reload(daemon, &pair.config(gateway, "", ""));
@@ -129,6 +129,7 @@ fn an_interface_that_a_profile_gains_is_synchronised_and_roles_stay() {
     wait_until("the backup to know", SOON, || {
         has_group_on(&backup, "lan1", GROUP)
     });
+    assert_gapless(&member.arrivals_until(stream.sent(), SOON));
     for events in &events {
         let changed = events.all(|event| event["event"] == "backup-role");
         assert!(changed.is_empty(), "{changed:?}");
@@ -178,9 +179,7 @@ fn files_that_are_not_what_they_should_be_are_refused_by_name_and_nothing_change
     wait_until("copies to go on", SOON, || {
         has_group_on(&backup, "lan0", OTHER)
     });
-    events
-        .iter()
-        .for_each(|events| assert_quiet(events, PROFILE));
+    assert_quiet(&events);
 }
 
 #[test]
