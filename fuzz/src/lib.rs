@@ -2,9 +2,11 @@
 //!
 //! `fuzz_targets/` makes a libFuzzer program of each; `tests/replay.rs` runs them all on stable. See `README.md`.
 
+mod backup;
 mod codec;
 mod frame_parser;
 
+pub use backup::{backup, connected};
 pub use codec::codec;
 pub use frame_parser::frame_parser;
 
@@ -18,6 +20,10 @@ pub struct Target {
 
 /// Every target.
 pub const TARGETS: &[Target] = &[
+    Target {
+        name: "backup",
+        run: backup,
+    },
     Target {
         name: "codec",
         run: codec,

@@ -91,12 +91,14 @@ assert_layout!(OutputsBlock, 64);
 pub struct OutputDrops {
     /// TTL not above the port's threshold.
     pub ttl_threshold: u64,
+    /// Another gateway serves the hosts ([`PORT_GATE_CLOSED`]).
+    pub gate_closed: u64,
     /// Larger than the device's MTU.
     pub mtu_exceeded: u64,
     /// The kernel refused: the device is down or gone, or there was no memory.
     pub not_sent: u64,
 }
-assert_layout!(OutputDrops, 24);
+assert_layout!(OutputDrops, 32);
 
 /// Value of `PORTS`: what the kernel programs need to know about an interface, as input and as output. Its key, the port's
 /// index, is the ifindex of its device, also where frames are handled on the device below it; for a VLAN without a
@@ -164,6 +166,12 @@ pub const PORT_NO_LINK_HEADER: u32 = 1 << 5;
 /// [`Port::flags`]: senders may be on this very host, behind a veth, and leave UDP checksums to be filled in by a device
 /// that never comes. Such packets are the TC program's, which has the kernel fill them in.
 pub const PORT_LOCAL_SENDERS: u32 = 1 << 6;
+/// [`Port::flags`]: no copy of the TC program leaves through here: another gateway serves the hosts. Looked at where the
+/// TTL is too low, so that an open port does not pay for it: with [`TTL_OF_NOTHING`] only.
+pub const PORT_GATE_CLOSED: u32 = 1 << 7;
+
+/// [`Port::ttl_threshold`] that no packet passes.
+pub const TTL_OF_NOTHING: u8 = u8::MAX;
 
 /// Data part of a `SOURCES` key, a longest-prefix match of interface and source.
 #[repr(C)]
@@ -212,6 +220,13 @@ pub const TOWARDS_UPSTREAM: u32 = 0;
 pub const GROUP_SERVED: u32 = 1;
 /// `GROUPS` value: groups in this prefix are not.
 pub const GROUP_REFUSED: u32 = 2;
+
+/// Keys of the egress program's `DROPS`, copies that were not sent: their TTL was not above the port's threshold.
+pub const EGRESS_DROP_TTL: u32 = 0;
+/// Another gateway serves the hosts.
+pub const EGRESS_DROP_GATE: u32 = 1;
+/// Value of the egress program's `GATE`: copies are sent. Anything else: they are not.
+pub const GATE_OPEN: u32 = 1;
 
 /// Value of `CONTROL`, a one-element array.
 #[repr(C)]

@@ -17,9 +17,9 @@ use aya_ebpf::Global;
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
 use aya_ebpf::helpers::bpf_xdp_adjust_head;
 use aya_ebpf::macros::{map, xdp};
-use aya_ebpf::maps::PerCpuArray;
+use aya_ebpf::maps::{Array, PerCpuArray};
 use aya_ebpf::programs::XdpContext;
-use igmp_common::maps::UNTAGGED;
+use igmp_common::maps::{EGRESS_DROP_GATE, EGRESS_DROP_TTL, GATE_OPEN, UNTAGGED};
 
 /// The port's Ethernet address, which routed frames carry as their source. Set when the program is loaded.
 #[unsafe(no_mangle)]
@@ -34,9 +34,17 @@ static TTL_THRESHOLD: Global<u8> = Global::new(1);
 #[unsafe(no_mangle)]
 static TAG: Global<u32> = Global::new(UNTAGGED);
 
-/// Copies that were not sent because of [`TTL_THRESHOLD`]. Written here, read by userspace.
+/// Whether [`GATE`] is asked at all: true for ports that another gateway may serve. Set when the program is loaded.
+#[unsafe(no_mangle)]
+static HAS_GATE: Global<u8> = Global::new(0);
+
+/// [`GATE_OPEN`] while this gateway serves the port's hosts. Written by userspace.
 #[map]
-static DROPS: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+static GATE: Array<u32> = Array::with_max_entries(1, 0);
+
+/// Copies that were not sent, by reason (`EGRESS_DROP_*`). Written here, read by userspace.
+#[map]
+static DROPS: PerCpuArray<u64> = PerCpuArray::with_max_entries(2, 0);
 
 /// Offset of the Ethernet source address.
 const SOURCE_AT: usize = 6;
@@ -55,13 +63,17 @@ pub fn igmp_egress(ctx: XdpContext) -> u32 {
     if data + TTL_AT + 1 > ctx.data_end() {
         return XDP_DROP;
     }
+    if HAS_GATE.load() != 0 && !is_open() {
+        count_drop(EGRESS_DROP_GATE);
+        return XDP_DROP;
+    }
     let threshold = TTL_THRESHOLD.load();
     if threshold > 1 {
         // SAFETY: the byte lies between data and data_end.
         let ttl = unsafe { ((data + TTL_AT) as *const u8).read() };
         // The ingress program has taken one off: the TTL on arrival was not above the threshold.
         if ttl < threshold {
-            count_drop();
+            count_drop(EGRESS_DROP_TTL);
             return XDP_DROP;
         }
     }
@@ -96,8 +108,13 @@ fn push(ctx: &XdpContext, tag: u32) -> bool {
 }
 
 #[inline(always)]
-fn count_drop() {
-    if let Some(drops) = DROPS.get_ptr_mut(0) {
+fn is_open() -> bool {
+    GATE.get(0) == Some(&GATE_OPEN)
+}
+
+#[inline(always)]
+fn count_drop(reason: u32) {
+    if let Some(drops) = DROPS.get_ptr_mut(reason) {
         // SAFETY: a per-CPU value that only this program on this CPU writes.
         unsafe { *drops += 1 }
     }

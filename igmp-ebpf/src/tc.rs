@@ -12,7 +12,9 @@ use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC};
 use aya_ebpf::helpers::generated::{bpf_check_mtu, bpf_clone_redirect, bpf_redirect};
 use aya_ebpf::programs::TcContext;
 use igmp_common::Counter;
-use igmp_common::maps::{FLOW_LOCAL, OUTPUTS_IN_BLOCK, OutputDrops, OutputsBlock, OutputsKey};
+use igmp_common::maps::{
+    FLOW_LOCAL, OUTPUTS_IN_BLOCK, OutputDrops, OutputsBlock, OutputsKey, PORT_GATE_CLOSED,
+};
 
 use crate::ingress::Route;
 use crate::maps::{NEXT_LEG, OUTPUT_DROPS, OUTPUTS, PORTS, TC_MORE};
@@ -125,7 +127,13 @@ impl Leg {
             return;
         };
         if self.ttl <= usize::from(port.ttl_threshold) {
-            count_drop(port.slot, |drops| &mut drops.ttl_threshold);
+            count_drop(port.slot, |drops| {
+                if port.flags & PORT_GATE_CLOSED == 0 {
+                    &mut drops.ttl_threshold
+                } else {
+                    &mut drops.gate_closed
+                }
+            });
             return;
         }
         match check_mtu(frame, port.device, self.total_len as u32) {

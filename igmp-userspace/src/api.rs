@@ -14,6 +14,7 @@
 //! not know. Requests are strict instead: what a request asks for is done or refused, never passed over.
 
 mod acl;
+mod backup;
 mod event;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::{Change, Role};
 use crate::proto;
 pub use acl::{Acl, AclRule, Action};
+pub use backup::{Backup, Direction};
 pub use event::{Event, EventKind, LeaveDecision};
 
 /// A question to igmpd.
@@ -64,6 +66,27 @@ pub enum Request {
         /// Only those of this interface.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         interface: Option<String>,
+    },
+    /// The gateways that serve the same hosts.
+    #[serde(rename = "show backup")]
+    ShowBackup {},
+    /// Gives this gateway a role in a remote backup profile.
+    #[serde(rename = "backup set-role")]
+    SetBackupRole {
+        /// The profile.
+        profile: String,
+        /// The role.
+        role: crate::backup::Role,
+    },
+    /// Blocks copies, or lets them through again.
+    #[serde(rename = "backup block")]
+    BlockBackup {
+        /// The profile.
+        profile: String,
+        /// Which copies.
+        direction: Direction,
+        /// False: no longer.
+        blocked: bool,
     },
     /// The access lists, what their rules have matched, and who names them.
     #[serde(rename = "show acl")]
@@ -110,6 +133,8 @@ pub enum Response {
     Upstream(Vec<UpstreamGroup>),
     /// To [`Request::ShowCounters`].
     Counters(Vec<Counter>),
+    /// To [`Request::ShowBackup`], in the order of the configuration.
+    Backup(Vec<Backup>),
     /// To [`Request::ShowAcl`], in the order of the configuration; lists that are named but missing come last.
     Acl(Vec<Acl>),
     /// To [`Request::ShowConfig`]: one object, with the keys of the configuration file.
@@ -318,6 +343,22 @@ pub struct Counter {
     /// What it means, in a sentence.
     pub description: String,
 }
+
+impl Counter {
+    /// Whether it is a number of something now, and not a count since the start.
+    #[must_use]
+    pub fn is_gauge(&self) -> bool {
+        GAUGES.contains(&self.name.as_str())
+    }
+}
+
+/// Names of counters that say how many there are now.
+const GAUGES: [&str; 4] = [
+    "flows",
+    "flows_refused_now",
+    "replication_sets",
+    "replication_sets_spare",
+];
 
 /// What a reload changes.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!             io      sockets, netlink, BPF maps, the event loop      (feature `io`)
-//!      ┌──────┼───────────┬──────────┐
-//!    proto   fib        config      api
+//!      ┌──────┼───────────┬──────────┬──────────┐
+//!    proto   fib        config      api      backup
 //!      │      │
 //!    wire   igmp-common
 //! ```
@@ -12,6 +12,7 @@
 //! --no-default-features` builds that core alone.
 
 pub mod api;
+pub mod backup;
 pub mod config;
 pub mod fib;
 #[cfg(feature = "io")]

@@ -80,28 +80,21 @@ impl Daemon {
 
     fn spawn_program(program: &Path, gateway: &Namespace, config: &str, log_level: &str) -> Self {
         let scratch = ScratchDir::new();
-        let path = |name: &str| scratch.path().join(name);
-        fs::write(path("igmpd.toml"), config).expect("the scratch directory is writable");
-        let create =
-            |name: &str| File::create(path(name)).expect("the scratch directory is writable");
-
-        let mut command = Command::new(program);
-        command
-            .arg("--config")
-            .arg(path("igmpd.toml"))
-            .arg("--control-socket")
-            .arg(path("control.sock"))
-            .args(["--log-level", log_level])
-            .args(mode(config).iter().flat_map(|mode| ["--mode", mode]))
-            // Ctrl-C is for the lab, which stops igmpd itself.
-            .process_group(0)
-            .stdin(Stdio::null())
-            .stdout(create("stdout"))
-            .stderr(create("stderr"));
-        let process = gateway
-            .enter(|| command.spawn())
-            .expect("igmpd is executable");
+        let process = launch(program, gateway, &scratch, config, log_level);
         Self { process, scratch }
+    }
+
+    /// Starts it anew after [`end_process`](Self::end_process), where and as it was.
+    #[track_caller]
+    pub fn start_again(&mut self, gateway: &Namespace, config: &str) {
+        self.process = launch(&igmpd(), gateway, &self.scratch, config, "info");
+        self.wait_until_ready();
+    }
+
+    /// Kills it (SIGKILL) and keeps its files.
+    pub fn end_process(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 
     #[track_caller]
@@ -141,7 +134,7 @@ impl Daemon {
     /// Follows `igmpctl --json events` from now on.
     #[track_caller]
     pub fn events(&self) -> Events {
-        let mut command = Command::new(program("IGMPCTL_BIN", "igmpctl"));
+        let mut command = Command::new(igmpctl());
         command
             .arg("--socket")
             .arg(self.control_socket())
@@ -324,6 +317,36 @@ impl Drop for Daemon {
     }
 }
 
+/// Starts a program as igmpd, with its files in a directory.
+fn launch(
+    program: &Path,
+    gateway: &Namespace,
+    scratch: &ScratchDir,
+    config: &str,
+    log_level: &str,
+) -> Child {
+    let path = |name: &str| scratch.path().join(name);
+    fs::write(path("igmpd.toml"), config).expect("the scratch directory is writable");
+    let create = |name: &str| File::create(path(name)).expect("the scratch directory is writable");
+
+    let mut command = Command::new(program);
+    command
+        .arg("--config")
+        .arg(path("igmpd.toml"))
+        .arg("--control-socket")
+        .arg(path("control.sock"))
+        .args(["--log-level", log_level])
+        .args(mode(config).iter().flat_map(|mode| ["--mode", mode]))
+        // Ctrl-C is for the lab, which stops igmpd itself.
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(create("stdout"))
+        .stderr(create("stderr"));
+    gateway
+        .enter(|| command.spawn())
+        .expect("igmpd is executable")
+}
+
 /// Runs igmpd in a namespace until it ends by itself: for command lines that it must refuse.
 ///
 /// # Panics
@@ -374,7 +397,7 @@ impl Drop for KilledOnDrop {
 
 /// Runs igmpctl against the daemon that listens at `socket`.
 pub fn igmpctl_at(socket: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(program("IGMPCTL_BIN", "igmpctl"));
+    let mut command = Command::new(igmpctl());
     command
         .arg("--socket")
         .arg(socket)
@@ -405,6 +428,11 @@ pub fn rows(shown: &Value) -> &[Value] {
 /// The igmpd of this build.
 pub fn igmpd() -> PathBuf {
     program("IGMPD_BIN", "igmpd")
+}
+
+/// The igmpctl of this build.
+pub fn igmpctl() -> PathBuf {
+    program("IGMPCTL_BIN", "igmpctl")
 }
 
 /// The binary that the variable names, or else the one that cargo built beside this executable.

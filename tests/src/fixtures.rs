@@ -30,7 +30,9 @@ use igmp_userspace::fib::routes::Member;
 use igmp_userspace::fib::sources::{self, InterfaceSources, SourcePrefix};
 use igmp_userspace::fib::{Fib, FlowId, Upstream, groups};
 use igmp_userspace::io::datapath::pool::{Job, Pool};
-use igmp_userspace::io::datapath::{Attachment, Datapath, Egress, Hook, Loaded, Options, Output};
+use igmp_userspace::io::datapath::{
+    Attachment, Datapath, Egress, EgressConstants, EgressDrops, Hook, Loaded, Options, Output,
+};
 use igmp_userspace::proto::{FilterMode, GroupFilter, IfIndex};
 
 use crate::capture::Capture;
@@ -194,7 +196,12 @@ impl World {
             pool: Pool::start(sets)?,
             runtime: tokio::runtime::Builder::new_current_thread().build()?,
             output,
-            egress: Egress::load(PORT_MAC, ttl_threshold, UNTAGGED)?,
+            egress: Egress::load(EgressConstants {
+                source: PORT_MAC,
+                ttl_threshold,
+                tag: UNTAGGED,
+                has_gate: false,
+            })?,
             port: Port {
                 igmp_rate: Rate::UNLIMITED,
                 slot: SLOT,
@@ -503,7 +510,7 @@ impl World {
     }
 
     /// Copies that the output's egress program has dropped.
-    pub fn egress_drops(&self) -> Result<u64> {
+    pub fn egress_drops(&self) -> Result<EgressDrops> {
         Ok(self.egress.drops()?)
     }
 

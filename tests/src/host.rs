@@ -9,7 +9,7 @@ use libc::c_int;
 
 use crate::capture::Capture;
 use crate::frame::IgmpPacket;
-use crate::igmp::Igmp;
+use crate::igmp::{Igmp, Record};
 use crate::netns::{Namespace, mac_of};
 use crate::stream::{self, PORT};
 use crate::sys::{self, GroupSourceReq, in_addr};
@@ -21,6 +21,9 @@ pub const DEVICE: &str = "eth0";
 const MCAST_JOIN_SOURCE_GROUP: c_int = 46;
 /// `IP_MSFILTER` of `linux/in.h`.
 const IP_MSFILTER: c_int = 41;
+const ALL_IGMPV3_ROUTERS: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 22);
+/// Records of one source that fit a report of 1500 bytes: (1500 - 24 - 8) / 12 (RFC 9776 section 4.2).
+const RECORDS_IN_A_REPORT: usize = 122;
 /// Room for a few seconds of stream while the test looks elsewhere.
 const RECEIVE_BUFFER_BYTES: i32 = 16 << 20;
 const PORT_FREE_WITHIN: Duration = Duration::from_secs(2);
@@ -105,6 +108,15 @@ impl Host {
     /// A socket that sends frames as they are given.
     pub fn frame_sender(&self) -> FrameSender {
         FrameSender::on(&self.namespace, DEVICE)
+    }
+
+    /// Sends these records, of one source at most, in a few IGMPv3 reports, without the kernel's knowing.
+    pub fn report(&self, records: &[Record]) {
+        let sender = self.frame_sender();
+        for some in records.chunks(RECORDS_IN_A_REPORT) {
+            let report = Igmp::ReportV3(some.to_vec());
+            sender.send(&self.igmp_packet(ALL_IGMPV3_ROUTERS, &report).frame());
+        }
     }
 
     /// An IGMP packet as this host would send it.

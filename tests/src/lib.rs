@@ -8,6 +8,7 @@
     reason = "helpers are called as much for what they check as for what they return"
 )]
 
+pub mod backup;
 pub mod bench;
 pub mod bpffs;
 pub mod capture;

@@ -77,6 +77,12 @@ pub fn kill(pid: u32, signal: c_int) -> io::Result<()> {
     check(unsafe { libc::kill(pid.cast_signed(), signal) }).map(drop)
 }
 
+/// kill(2) for a process and its children, when it is the first of a process group.
+pub fn kill_group(pid: u32, signal: c_int) -> io::Result<()> {
+    // SAFETY: takes no pointer.
+    check(unsafe { libc::killpg(pid.cast_signed(), signal) }).map(drop)
+}
+
 /// Lets the calling thread run before all that is not real-time (`SCHED_FIFO`), where this process may.
 pub fn come_first() -> io::Result<()> {
     let parameters = libc::sched_param { sched_priority: 1 };

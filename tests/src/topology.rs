@@ -10,7 +10,7 @@
 //! ```
 //!
 //! [`Topology::with_rival`] puts a second gateway beside the first: the networks in front of `wan0` and behind `lan0`
-//! then are switches that both hang on.
+//! then are switches that both hang on; [`Topology::with_rival_on`] does so with several LANs.
 //!
 //! [`Topology::behind`] puts a provider's router or switch between the source and `wan0`, whose network then is not the
 //! source's:
@@ -161,6 +161,14 @@ impl Topology {
     /// # Panics
     /// When the LAN has one host only: such a LAN has no switch.
     pub fn with_rival(lan: Lan) -> Self {
+        Self::with_rival_on(&[lan])
+    }
+
+    /// The same with several LANs, all of which the second gateway is on.
+    ///
+    /// # Panics
+    /// When one has one host only.
+    pub fn with_rival_on(lans: &[Lan]) -> Self {
         let mut topology = Self::without_lans(Some(new_gateway("rival")));
         let switch = new_switch(std::slice::from_ref(&topology.source));
         connect_to_switch(
@@ -171,14 +179,16 @@ impl Topology {
             RIVAL_UPLINK,
         );
         topology.upstream = Upstream::Switch(switch);
-        let topology = topology.with_lans(&[lan]);
-        connect_to_switch(
-            topology.rival(),
-            &downstream(0),
-            rival_address(1),
-            topology.switch(0),
-            RIVAL_UPLINK,
-        );
+        let topology = topology.with_lans(lans);
+        for lan in 0..lans.len() {
+            connect_to_switch(
+                topology.rival(),
+                &downstream(lan),
+                rival_address(lan + 1),
+                topology.switch(lan),
+                RIVAL_UPLINK,
+            );
+        }
         topology
     }
 

@@ -5,7 +5,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use igmp_tests::daemon::{Daemon, describe, rows};
-use igmp_tests::igmp::{Igmp, Record, RecordType};
+use igmp_tests::host::Host;
+use igmp_tests::igmp::{Record, RecordType};
 use igmp_tests::stream::{Stream, StreamSpec};
 use igmp_tests::topology::{Lan, Topology};
 use igmp_tests::wait::wait_until;
@@ -13,9 +14,6 @@ use serde_json::Value;
 
 const LANS: usize = 8;
 const GROUPS: u32 = 10_000;
-const ALL_IGMPV3_ROUTERS: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 22);
-/// Records without sources that fit a report of 1500 bytes: (1500 - 24 - 8) / 8 (RFC 9776 section 4.2).
-const RECORDS_IN_A_REPORT: usize = 183;
 
 const LEARNT_WITHIN: Duration = Duration::from_secs(30);
 const ANSWERED_WITHIN: Duration = Duration::from_secs(1);
@@ -124,7 +122,7 @@ fn a_group_with_known_outputs_costs_one_map_write() {
             .expect("a counter of map writes");
         row["value"].as_u64().expect("a number")
     };
-    let join = |host: &igmp_tests::host::Host, index: u32| {
+    let join = |host: &Host, index: u32| {
         let subscription = host.join(group(index));
         wait_until("the flow", SOON, || {
             let group = group(index).to_string();
@@ -148,19 +146,12 @@ fn group(index: u32) -> Ipv4Addr {
     Ipv4Addr::from(u32::from(Ipv4Addr::new(239, 10, 0, 0)) + index)
 }
 
-/// One host joins all groups, in as few reports as hold them.
-fn report_all(host: &igmp_tests::host::Host) {
-    let sender = host.frame_sender();
+/// One host joins all groups.
+fn report_all(host: &Host) {
     let records: Vec<Record> = (0..GROUPS)
         .map(|index| Record::new(RecordType::ToEx, group(index), &[]))
         .collect();
-    for some in records.chunks(RECORDS_IN_A_REPORT) {
-        sender.send(
-            &host
-                .igmp_packet(ALL_IGMPV3_ROUTERS, &Igmp::ReportV3(some.to_vec()))
-                .frame(),
-        );
-    }
+    host.report(&records);
 }
 
 /// Hosts join running streams one after the other: from the report on the wire to the first copy.

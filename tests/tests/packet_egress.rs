@@ -28,17 +28,21 @@ fn copies(ttl_threshold: u8, ttls: &[u8]) -> (Vec<Vec<u8>>, u64) {
         for ttl in ttls {
             world.run_live(&datagram(*ttl).frame()).unwrap();
         }
-        world.egress_drops().unwrap()
+        world.egress_drops().unwrap().ttl_threshold
     });
     let last = copy(*ttls.last().unwrap());
     let is_last = |frame: &Frame| frame.bytes == last;
     capture.all().wait_for("the last copy", SOON, is_last);
+    (sent_to_group(&capture), drops)
+}
+
+fn sent_to_group(capture: &Capture) -> Vec<Vec<u8>> {
     let is_copy = |frame: &Frame| {
         let packet = frame.packet.as_ref();
         packet.is_some_and(|packet| packet.destination == G)
     };
     let frames = capture.all().frames(is_copy);
-    (frames.into_iter().map(|frame| frame.bytes).collect(), drops)
+    frames.into_iter().map(|frame| frame.bytes).collect()
 }
 
 fn datagram(ttl: u8) -> Datagram {
@@ -64,6 +68,42 @@ fn copies_carry_the_ports_address_and_all_leave_without_a_threshold() {
     let (frames, drops) = copies(1, &ttls);
     assert_eq!(frames, ttls.map(copy));
     assert_eq!(drops, 0);
+}
+
+/// The gate of a gateway that is backup: one map write opens it, and one closes it.
+#[test]
+fn nothing_leaves_through_a_closed_gate_and_everything_through_an_open_one() {
+    if !can_run_live() {
+        return;
+    }
+    let namespace = Namespace::new("egress");
+    namespace.ip("link add lan0 type veth peer name far\nlink set lan0 up\nlink set far up\n");
+    namespace.behave_like_hardware("lan0");
+    namespace.behave_like_hardware("far");
+    let capture = Capture::start(&namespace, "far");
+    let output = IfIndex(namespace.interface_index("lan0"));
+    let drops = namespace.enter(|| {
+        let mut world = World::sending_to(output, 1).unwrap();
+        world.gate_output().unwrap();
+        world.join(G, FilterMode::Exclude, &[]).unwrap();
+        // Closed before anybody says so.
+        for (ttl, gate) in [
+            (10, None),
+            (20, Some(true)),
+            (30, Some(false)),
+            (40, Some(true)),
+        ] {
+            if let Some(is_open) = gate {
+                world.set_gate(is_open).unwrap();
+            }
+            world.run_live(&datagram(ttl).frame()).unwrap();
+        }
+        world.egress_drops().unwrap()
+    });
+    let is_last = |frame: &Frame| frame.bytes == copy(40);
+    capture.all().wait_for("the last copy", SOON, is_last);
+    assert_eq!(sent_to_group(&capture), [copy(20), copy(40)]);
+    assert_eq!((drops.gate_closed, drops.ttl_threshold), (2, 0));
 }
 
 #[test]

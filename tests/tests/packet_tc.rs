@@ -238,6 +238,25 @@ fn a_copy_leaves_only_if_its_ttl_was_above_the_threshold() {
 }
 
 #[test]
+fn nothing_leaves_through_a_closed_gate() {
+    with_members(|world| {
+        world.close_gate().unwrap();
+        for ttl in [2, 64, 255] {
+            let datagram = Datagram {
+                ttl,
+                ..Datagram::to(G)
+            };
+            assert_eq!(world.run(&datagram.frame()).unwrap().verdict, CONSUMED);
+        }
+        let drops = OutputDrops {
+            gate_closed: 3,
+            ..OutputDrops::default()
+        };
+        assert_eq!(world.output_drops().unwrap(), drops);
+    });
+}
+
+#[test]
 fn an_output_that_is_gone_is_counted_and_the_others_get_their_copies() {
     let cable = Cable::new();
     let capture = cable.capture();

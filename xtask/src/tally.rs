@@ -14,6 +14,8 @@ pub struct Tally {
     pub failed: u32,
     /// Said why they could not judge on this machine, or are marked `#[ignore]`.
     pub skipped: u32,
+    /// Of those that passed: the first time they did not.
+    pub flaky: u32,
 }
 
 impl Tally {
@@ -28,6 +30,7 @@ impl AddAssign for Tally {
         self.passed += other.passed;
         self.failed += other.failed;
         self.skipped += other.skipped;
+        self.flaky += other.flaky;
     }
 }
 
@@ -37,7 +40,11 @@ impl std::fmt::Display for Tally {
             f,
             "{} passed, {} failed, {} skipped",
             self.passed, self.failed, self.skipped
-        )
+        )?;
+        match self.flaky {
+            0 => Ok(()),
+            flaky => write!(f, ", {flaky} flaky"),
+        }
     }
 }
 
@@ -49,6 +56,8 @@ impl std::fmt::Display for Tally {
 #[derive(Debug, Default)]
 pub struct Reader {
     tally: Tally,
+    /// Names of those that failed.
+    failed: Vec<String>,
     section: Section,
     /// Tests of the test binary at hand that skipped themselves.
     skips: u32,
@@ -75,9 +84,11 @@ impl Reader {
                 passed: result.passed.saturating_sub(self.skips),
                 failed: result.failed,
                 skipped: result.skipped + self.skips,
+                flaky: 0,
             };
             *self = Self {
                 tally: self.tally,
+                failed: std::mem::take(&mut self.failed),
                 ..Self::default()
             };
             return true;
@@ -86,6 +97,12 @@ impl Reader {
             "successes:" => self.section = Section::Successes,
             "failures:" => self.section = Section::Failures,
             _ => {}
+        }
+        if self.section == Section::Progress {
+            let name = line
+                .strip_prefix("test ")
+                .and_then(|rest| rest.strip_suffix(" ... FAILED"));
+            self.failed.extend(name.map(str::to_owned));
         }
         if self.section != Section::Successes {
             return true;
@@ -99,6 +116,16 @@ impl Reader {
             self.skips += 1;
         }
         skip
+    }
+
+    /// Takes it that the binary at hand ended without a word: one failure.
+    pub fn died(&mut self) {
+        self.tally.failed += 1;
+    }
+
+    /// Names of the tests that failed so far.
+    pub fn failed(&self) -> &[String] {
+        &self.failed
     }
 
     /// The sum over all test binaries so far.
@@ -119,5 +146,6 @@ fn parse_result(line: &str) -> Option<Tally> {
         passed: count("passed")?,
         failed: count("failed")?,
         skipped: count("ignored")?,
+        flaky: 0,
     })
 }

@@ -1,12 +1,12 @@
 //! What `igmpctl events` tells as it happens.
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
-use crate::proto;
+use crate::{backup, proto};
 
 /// Something that happened. In JSON the fields of its kind stand beside `time`, `interface` and `event`:
 ///
@@ -85,6 +85,45 @@ pub enum EventKind {
         /// True when it is this router.
         querier_is_self: bool,
     },
+    /// This gateway's role in a remote backup profile is another one.
+    BackupRole {
+        /// The profile.
+        profile: String,
+        /// The role.
+        role: backup::Role,
+        /// Why, in words.
+        cause: String,
+    },
+    /// The other gateway of a profile is connected, and both agree.
+    BackupConnected {
+        /// The profile.
+        profile: String,
+        /// Its address.
+        peer: IpAddr,
+        /// Its role.
+        role: backup::Role,
+    },
+    /// A connection of a profile has ended, or has not come about.
+    BackupDisconnected {
+        /// The profile.
+        profile: String,
+        /// Why, in words.
+        reason: String,
+    },
+    /// A backup has taken over all that its master knows.
+    BackupSynced {
+        /// The profile.
+        profile: String,
+        /// Groups of all interfaces.
+        groups: usize,
+    },
+    /// Something of a profile needs a look.
+    BackupWarning {
+        /// The profile.
+        profile: String,
+        /// What, in words.
+        reason: String,
+    },
     /// A limit has been reached, or is four fifths used.
     HighWater {
         /// Its key in the configuration.
@@ -147,6 +186,33 @@ impl From<proto::EventKind> for EventKind {
 }
 
 impl EventKind {
+    /// Something that happened in the session of `profile`.
+    #[must_use]
+    pub fn backup(profile: &str, event: &backup::Event) -> Self {
+        let profile = profile.to_owned();
+        match event {
+            backup::Event::Connected { peer, role } => Self::BackupConnected {
+                profile,
+                peer: *peer,
+                role: *role,
+            },
+            backup::Event::Disconnected(cause) => Self::BackupDisconnected {
+                profile,
+                reason: cause.to_string(),
+            },
+            backup::Event::Synced { groups } => Self::BackupSynced {
+                profile,
+                groups: *groups,
+            },
+            backup::Event::BothMaster { .. }
+            | backup::Event::BothBackup
+            | backup::Event::QueueFull { .. } => Self::BackupWarning {
+                profile,
+                reason: event.to_string(),
+            },
+        }
+    }
+
     /// `source` was refused on an interface that has these `alt_subnets`; `group` when it sent data.
     #[must_use]
     pub fn source_refused(
@@ -215,6 +281,23 @@ impl fmt::Display for EventKind {
                 let own = if *querier_is_self { " (self)" } else { "" };
                 write!(f, "querier is {querier}{own}")
             }
+            Self::BackupRole {
+                profile,
+                role,
+                cause,
+            } => write!(f, "{profile}: now {role} ({cause})"),
+            Self::BackupConnected {
+                profile,
+                peer,
+                role,
+            } => write!(f, "{profile}: connected to {peer}, which is {role}"),
+            Self::BackupDisconnected { profile, reason } => {
+                write!(f, "{profile}: disconnected: {reason}")
+            }
+            Self::BackupSynced { profile, groups } => {
+                write!(f, "{profile}: in sync with {groups} groups")
+            }
+            Self::BackupWarning { profile, reason } => write!(f, "{profile}: {reason}"),
             Self::HighWater {
                 limit,
                 used,

@@ -52,9 +52,10 @@ pub struct Fixed {
 }
 
 /// What is fixed when igmpd starts: where it is reached, and what the kernel allocated.
-const FIXED: [(&str, &str); 4] = [
+const FIXED: [(&str, &str); 5] = [
     ("daemon", "control_socket"),
     ("daemon", "pin_path"),
+    ("daemon", "metrics"),
     ("daemon", "persist"),
     ("datapath", "max_flows"),
 ];
@@ -88,8 +89,8 @@ fn fixed(change: &Change) -> Option<Fixed> {
     FIXED.contains(&(&change.section, key)).then(|| Fixed {
         section: change.section.clone(),
         key: key.to_owned(),
-        old: change.old.clone().unwrap_or_default(),
-        new: change.new.clone().unwrap_or_default(),
+        old: change.old.clone().unwrap_or_else(|| "none".into()),
+        new: change.new.clone().unwrap_or_else(|| "none".into()),
     })
 }
 

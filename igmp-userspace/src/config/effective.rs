@@ -8,7 +8,8 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 use toml::{Table, Value};
 
-use super::{Config, InterfaceConfig, Role, Vlan, duration};
+use super::{Config, InterfaceConfig, RemoteBackupProfile, Role, Vlan, duration};
+use crate::backup::InterfacePair;
 use crate::proto::{Acl, AclRef, Action, InterfaceParams, InterfacePolicy, PromptLeave, Rule};
 
 impl Config {
@@ -19,12 +20,14 @@ impl Config {
         let mapping = |(group, sources): &(Ipv4Net, Vec<Ipv4Addr>)| {
             table([("group", text(group)), ("sources", list(sources, text))])
         };
-        let daemon = table([
+        let metrics = self.metrics.map(|address| ("metrics", text(&address)));
+        let daemon = [
             ("control_socket", text(&self.control_socket.display())),
             ("pin_path", text(&self.pin_path.display())),
             ("persist", self.persist.into()),
             ("hold_time", text(&duration::show(self.hold_time))),
-        ]);
+        ];
+        let daemon = table(daemon.into_iter().chain(metrics));
         let datapath = table([
             ("mode", text(self.mode.name())),
             ("max_flows", number(self.max_flows)),
@@ -57,6 +60,10 @@ impl Config {
             list(&self.interfaces, |rule| interface(self, rule)),
         );
         root.insert("acl".into(), list(&policy.acls, acl));
+        root.insert(
+            "remote_backup_profile".into(),
+            list(&self.remote_backup_profiles, profile),
+        );
         root
     }
 }
@@ -78,6 +85,9 @@ fn interface(config: &Config, interface: &InterfaceConfig) -> Value {
     keys.insert("whitelist".into(), list(&filter.whitelist, text));
     keys.insert("blacklist".into(), list(&filter.blacklist, text));
     keys.insert("threshold".into(), number(interface.ttl_threshold));
+    if let Some(access) = interface.access {
+        keys.insert("access".into(), text(access.name()));
+    }
     keys.extend(params(&interface.params).map(owned));
     // An upstream takes no other policy: hosts join elsewhere.
     if interface.role != Role::Upstream {
@@ -93,6 +103,42 @@ fn vlan(vlan: &Vlan) -> Value {
     } else {
         id
     }
+}
+
+fn profile(profile: &RemoteBackupProfile) -> Value {
+    let mapped = |interface: &InterfacePair| {
+        table([
+            ("local", text(&interface.local)),
+            ("remote", text(&interface.remote)),
+        ])
+    };
+    let tls = match &profile.tls {
+        None => ("insecure", true.into()),
+        Some(files) => {
+            let files = [
+                ("cert", text(&files.cert.display())),
+                ("key", text(&files.key.display())),
+                ("ca", text(&files.ca.display())),
+            ];
+            ("tls", table(files))
+        }
+    };
+    table([
+        ("name", text(&profile.name)),
+        ("role", text(&profile.role)),
+        ("listen", text(&profile.listen)),
+        ("peer", text(&profile.peer)),
+        tls,
+        ("interfaces", list(&profile.interfaces, mapped)),
+        ("dhcp_stb_igmp_copy", profile.dhcp_stb_igmp_copy.into()),
+        ("priority", number(profile.priority)),
+        ("upstream_join", profile.upstream_join.into()),
+        (
+            "switch_back_delay",
+            text(&duration::show(profile.switch_back_delay)),
+        ),
+        ("dead_after", text(&duration::show(profile.dead_after))),
+    ])
 }
 
 fn params(params: &InterfaceParams) -> [(&'static str, Value); 8] {

@@ -9,6 +9,7 @@ use toml::Spanned;
 use crate::proto::{InterfaceParams, InterfacePolicy, Policy};
 
 use super::address::parse_source_network;
+use super::backup::Access;
 use super::error::{Error, Problem};
 use super::igmp::IgmpKeys;
 use super::interface_policy::{PolicyKeys, SharedKeys};
@@ -87,6 +88,8 @@ pub struct InterfaceConfig {
     pub params: InterfaceParams,
     /// What is allowed there.
     pub policy: InterfacePolicy,
+    /// How its hosts are connected; `None` = as the device tells: PPP is PPPoE.
+    pub access: Option<Access>,
 }
 
 impl InterfaceConfig {
@@ -133,6 +136,7 @@ pub(super) fn read(
     })?;
     let alt_subnets = section.parsed_list("alt_subnets", "10.0.0.0/23", parse_source_network)?;
     let threshold = section.integer("threshold", &(1..=u8::MAX), "")?;
+    let access = section.parsed("access", "dhcp", Access::from_str)?;
     let igmp = IgmpKeys::read(&mut section)?;
     let policy = PolicyKeys::read(&mut section)?;
     // A misspelled key first: it explains the missing one.
@@ -187,6 +191,7 @@ pub(super) fn read(
         ttl_threshold: threshold.map_or(DEFAULT_TTL_THRESHOLD, Spanned::into_inner),
         params,
         policy,
+        access: access.map(Spanned::into_inner),
     })
 }
 

@@ -127,6 +127,7 @@ impl PolicyKeys {
                 defaults.forward_as_non_querier.as_ref(),
             )
             .unwrap_or(built_in.forward_as_non_querier),
+            tell_accepted: built_in.tell_accepted,
         })
     }
 }

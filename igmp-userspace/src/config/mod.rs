@@ -5,6 +5,7 @@
 mod acl;
 mod acl_uses;
 mod address;
+mod backup;
 mod diff;
 mod duration;
 mod effective;
@@ -25,11 +26,13 @@ mod tests;
 mod vlan;
 mod warnings;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use acl::{find as find_acl, title as acl_title};
 pub use acl_uses::Use;
+pub use backup::{Access, RemoteBackupProfile, TlsFiles};
 pub use diff::{Change, Fixed, diff};
 pub use effective::to_toml;
 pub use error::{Error, Problem};
@@ -91,6 +94,8 @@ pub struct Config {
     pub control_socket: PathBuf,
     /// Directory in a bpffs for pinned links and maps.
     pub pin_path: PathBuf,
+    /// Where `/metrics` and `/healthz` are served; `None`: nowhere.
+    pub metrics: Option<SocketAddr>,
     /// Forwarding goes on without igmpd: programs and maps are pinned, and the next start takes them over.
     pub persist: bool,
     /// How long it goes on; zero = for ever.
@@ -111,6 +116,8 @@ pub struct Config {
     pub policy: Policy,
     /// The interfaces, in the order given: at most one upstream, at least one downstream, no name twice.
     pub interfaces: Vec<InterfaceConfig>,
+    /// Gateways that keep memberships in step with this one.
+    pub remote_backup_profiles: Vec<RemoteBackupProfile>,
 }
 
 /// Reads the text of a configuration file; `file_name` is what errors call it.
@@ -132,6 +139,7 @@ pub fn parse(text: &str, file_name: &str) -> Result<Config, Error> {
         absolute(text).and_then(|path| check_socket_path(&path).map(|()| path))
     })?;
     let pin_path = daemon.parsed("pin_path", DEFAULT_PIN_PATH, absolute)?;
+    let metrics = daemon.parsed("metrics", "127.0.0.1:9464", metrics_address)?;
     let persist = daemon.boolean("persist")?;
     let hold_time = daemon.duration("hold_time", &HOLD_TIME)?;
     if let Some(hold_time) = &hold_time {
@@ -169,6 +177,7 @@ pub fn parse(text: &str, file_name: &str) -> Result<Config, Error> {
         places.push(section.place());
         interfaces.push(interface::read(section, &defaults, &policy)?);
     }
+    let remote_backup_profiles = backup::read_all(&mut root, &interfaces)?;
     root.finish()?;
     let placed: Vec<_> = places.into_iter().zip(&interfaces).collect();
     let whole = placed
@@ -181,6 +190,7 @@ pub fn parse(text: &str, file_name: &str) -> Result<Config, Error> {
         control_socket: control_socket
             .map_or_else(|| DEFAULT_CONTROL_SOCKET.into(), toml::Spanned::into_inner),
         pin_path: pin_path.map_or_else(|| DEFAULT_PIN_PATH.into(), toml::Spanned::into_inner),
+        metrics: metrics.map(toml::Spanned::into_inner),
         persist: persist.is_some_and(toml::Spanned::into_inner),
         hold_time: hold_time.map_or(DEFAULT_HOLD_TIME, toml::Spanned::into_inner),
         mode: mode.map(toml::Spanned::into_inner).unwrap_or_default(),
@@ -192,6 +202,7 @@ pub fn parse(text: &str, file_name: &str) -> Result<Config, Error> {
         proxy,
         policy,
         interfaces,
+        remote_backup_profiles,
     })
 }
 
@@ -246,6 +257,7 @@ impl Config {
                 ttl_threshold: interface::DEFAULT_TTL_THRESHOLD,
                 params: InterfaceParams::default(),
                 policy: InterfacePolicy::default(),
+                access: None,
             });
         }
         let placed: Vec<_> = places.into_iter().zip(&interfaces).collect();
@@ -258,6 +270,7 @@ impl Config {
         Ok(Self {
             control_socket: DEFAULT_CONTROL_SOCKET.into(),
             pin_path: DEFAULT_PIN_PATH.into(),
+            metrics: None,
             persist: false,
             hold_time: DEFAULT_HOLD_TIME,
             mode: Mode::default(),
@@ -268,8 +281,22 @@ impl Config {
             proxy,
             policy,
             interfaces,
+            remote_backup_profiles: Vec::new(),
         })
     }
+}
+
+/// Reads an address to serve metrics on.
+///
+/// # Errors
+///
+/// It is no `ADDRESS:PORT`.
+pub fn metrics_address(text: &str) -> Result<SocketAddr, Problem> {
+    let problem = |_| {
+        let what = format!("{text:?} is no address with a port");
+        Problem::new(what, "write 127.0.0.1:9464 or [::1]:9464")
+    };
+    text.parse().map_err(problem)
 }
 
 /// Hosts are tracked for quick leave only where there is something to leave.

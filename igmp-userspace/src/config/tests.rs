@@ -83,6 +83,7 @@ fn every_key_is_read_and_an_interface_overrides_the_defaults() {
         [daemon]
         control_socket = "/run/other.sock"
         pin_path = "/sys/fs/bpf/other"
+        metrics = "[::1]:9464"
         persist = true
         hold_time = "10s"
 
@@ -128,6 +129,7 @@ fn every_key_is_read_and_an_interface_overrides_the_defaults() {
     let config = parse(text, "f.toml").unwrap();
     assert_eq!(config.control_socket, Path::new("/run/other.sock"));
     assert_eq!(config.pin_path, Path::new("/sys/fs/bpf/other"));
+    assert_eq!(config.metrics, Some("[::1]:9464".parse().unwrap()));
     assert!(config.persist);
     assert_eq!(config.hold_time, Duration::from_secs(10));
     assert_eq!(config.mode, Mode::XdpNative);
@@ -197,7 +199,7 @@ fn syntax_errors_name_their_line() {
 fn unknown_keys_are_refused_where_they_stand() {
     assert_eq!(
         refusal_of("[daemon]", "presist = true"),
-        "f.toml:2: unknown key presist; the keys here are control_socket, pin_path, persist, hold_time"
+        "f.toml:2: unknown key presist; the keys here are control_socket, pin_path, metrics, persist, hold_time"
     );
     assert_eq!(
         refusal_of("[igmp]", "qeury_interval = \"1s\""),
@@ -207,11 +209,11 @@ fn unknown_keys_are_refused_where_they_stand() {
     );
     assert_eq!(
         refusal_of("", "[[vlan]]\nid = 7"),
-        "f.toml:2: unknown key vlan; the keys here are daemon, datapath, igmp, proxy, policy, acl, interface"
+        "f.toml:2: unknown key vlan; the keys here are daemon, datapath, igmp, proxy, policy, acl, interface, remote_backup_profile"
     );
     assert_eq!(
         refusal("[[interface]]\nnmae = \"eth0\"\nrole = \"downstream\""),
-        "f.toml:2: unknown key nmae; the keys here are name, vlan, role, mode, unnumbered, alt_subnets, threshold, version, robustness, \
+        "f.toml:2: unknown key nmae; the keys here are name, vlan, role, mode, unnumbered, alt_subnets, threshold, access, version, robustness, \
          query_interval, query_response_interval, last_member_query_interval, last_member_query_count, startup_query_interval, \
          startup_query_count, prompt_leave, require_router_alert, max_groups, max_sources, forward_as_non_querier, \
          whitelist, blacklist, group_policy, source_policy, static_groups"
@@ -693,6 +695,18 @@ fn a_socket_path_fits_into_a_socket_address() {
     );
 }
 
+#[test]
+fn metrics_are_served_where_there_is_a_port() {
+    for address in ["127.0.0.1", "localhost:9464", "9464"] {
+        assert_eq!(
+            refusal_of("[daemon]", &format!("metrics = \"{address}\"")),
+            format!(
+                "f.toml:2: \"{address}\" is no address with a port; write 127.0.0.1:9464 or [::1]:9464"
+            )
+        );
+    }
+}
+
 /// What is commented out in the installed example must be good too, and be the default where it says so.
 #[test]
 fn every_line_of_the_example_is_good() {
@@ -711,7 +725,9 @@ fn every_line_of_the_example_is_good() {
                 .unwrap_or(line)
         })
         .collect();
-    let all = parse(&uncommented.join("\n"), "igmpd.toml").unwrap();
+    let mut all = parse(&uncommented.join("\n"), "igmpd.toml").unwrap();
+    // Served nowhere by default.
+    assert!(all.metrics.take().is_some());
     let plain = parse(example, "igmpd.toml").unwrap();
     let sections = |config: &Config| {
         let effective = config.effective();

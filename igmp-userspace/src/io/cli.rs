@@ -4,6 +4,7 @@
 mod tests;
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -59,6 +60,10 @@ struct Arguments {
     #[arg(long, value_name = "PATH")]
     pin_path: Option<PathBuf>,
 
+    /// Serve /metrics (Prometheus) and /healthz on this address [default: the file's, else not at all]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = metrics_address)]
+    metrics: Option<SocketAddr>,
+
     /// Least important message to log
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = log_level())]
     log_level: tracing::Level,
@@ -110,6 +115,7 @@ struct Overrides {
     mode: Option<Mode>,
     control_socket: Option<PathBuf>,
     pin_path: Option<PathBuf>,
+    metrics: Option<SocketAddr>,
 }
 
 impl ConfigFile {
@@ -138,8 +144,13 @@ impl Overrides {
         if let Some(path) = &self.pin_path {
             config.pin_path.clone_from(path);
         }
+        config.metrics = self.metrics.or(config.metrics);
         Ok(())
     }
+}
+
+fn metrics_address(text: &str) -> Result<SocketAddr, String> {
+    config::metrics_address(text).map_err(|problem| problem.to_string())
 }
 
 /// Reads the command line (the program's name first) and the file that it names.
@@ -154,6 +165,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Start, Sto
         mode: arguments.mode,
         control_socket: arguments.control_socket,
         pin_path: arguments.pin_path,
+        metrics: arguments.metrics,
     };
     let file = arguments.iface.is_empty().then(|| ConfigFile {
         path: arguments

@@ -93,10 +93,31 @@ impl Pending {
     }
 }
 
+/// Asks the event loop, as a client of the socket does.
+#[derive(Clone, Debug)]
+pub struct Asker(mpsc::Sender<Pending>);
+
+impl Asker {
+    /// The answer; `None` when the event loop has ended.
+    pub async fn ask(&self, request: Request) -> Option<Response> {
+        let (reply, answer) = oneshot::channel();
+        self.0.send(Pending { request, reply }).await.ok()?;
+        answer.await.ok()
+    }
+
+    /// One whose questions the caller answers.
+    #[cfg(test)]
+    pub(super) fn for_tests() -> (Self, mpsc::Receiver<Pending>) {
+        let (sender, questions) = mpsc::channel(1);
+        (Self(sender), questions)
+    }
+}
+
 /// The listening socket. Dropping it closes every connection and removes the file.
 #[derive(Debug)]
 pub struct ControlServer {
     questions: mpsc::Receiver<Pending>,
+    asker: Asker,
     events: Publisher,
     acceptor: JoinHandle<()>,
     _file: SocketFile,
@@ -144,9 +165,11 @@ impl ControlServer {
 
         let (sender, questions) = mpsc::channel(limits.clients);
         let events = Publisher::new(limits.events);
+        let asker = Asker(sender.clone());
         let acceptor = tokio::spawn(accept_clients(listener, sender, events.clone(), limits));
         Ok(Self {
             questions,
+            asker,
             events,
             acceptor,
             _file: file,
@@ -159,11 +182,17 @@ impl ControlServer {
         self.events.clone()
     }
 
+    /// Asks what igmpctl may ask.
+    #[must_use]
+    pub fn asker(&self) -> Asker {
+        self.asker.clone()
+    }
+
     /// The next question; never [`Request::Events`], which is no business of the event loop. Cancel safe: one not returned stays queued.
     pub async fn next(&mut self) -> Pending {
         match self.questions.recv().await {
             Some(pending) => pending,
-            // The acceptor holds a sender and runs as long as `self`.
+            // `self` holds a sender.
             None => std::future::pending().await,
         }
     }

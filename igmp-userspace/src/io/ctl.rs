@@ -1,5 +1,6 @@
 //! igmpctl: ask igmpd, show the answer.
 
+mod backup;
 mod client;
 mod import;
 mod show;
@@ -87,6 +88,9 @@ enum Command {
         #[arg(long, value_name = "PATH", default_value = DEFAULT_PIN_PATH)]
         pin_path: PathBuf,
     },
+    /// Another gateway that serves the same hosts
+    #[command(subcommand)]
+    Backup(backup::Command),
     /// Print a completion script for a shell
     Completions {
         /// Which shell
@@ -140,6 +144,8 @@ enum Show {
         #[arg(long)]
         all: bool,
     },
+    /// The gateways that serve the same hosts: who is master, whether both hold the same
+    Backup,
     /// Access lists: rules, how often each has decided, and the policies that name the list
     Acl,
     /// The configuration in force with every default, as TOML
@@ -164,6 +170,7 @@ impl Show {
             Self::Counters { interface, .. } => Request::ShowCounters {
                 interface: interface.clone(),
             },
+            Self::Backup => Request::ShowBackup {},
             Self::Acl => Request::ShowAcl {},
             Self::Config => Request::ShowConfig {},
         }
@@ -260,6 +267,7 @@ fn execute(
             };
             result.map_err(Failure::Output)
         }
+        Command::Backup(command) => backup::run(command, &socket, out, order),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "igmpctl", &mut script);
@@ -298,6 +306,7 @@ fn print_json(out: &mut impl Write, response: &Response) -> io::Result<()> {
         Response::Flows(rows) => serde_json::to_writer(&mut *out, rows)?,
         Response::Upstream(rows) => serde_json::to_writer(&mut *out, rows)?,
         Response::Counters(rows) => serde_json::to_writer(&mut *out, rows)?,
+        Response::Backup(rows) => serde_json::to_writer(&mut *out, rows)?,
         Response::Acl(rows) => serde_json::to_writer(&mut *out, rows)?,
         Response::Config(rows) => serde_json::to_writer(&mut *out, rows)?,
         Response::Reload(reload) => serde_json::to_writer(&mut *out, &[reload])?,

@@ -2,12 +2,14 @@
 //!
 //! Everything comes in through [`run`]'s select: IGMP from the ring buffer, devices from netlink, questions from
 //! the control socket, replication sets from the pool, time. Each is turned into inputs of the router; then
-//! `Daemon::settle` drains what follows: packets out, flows into the kernel maps.
+//! `Daemon::settle` drains what follows.
 
 mod adopt;
+pub mod backup;
 mod interfaces;
 mod local;
 mod reload;
+mod settle;
 mod tell;
 mod upstream;
 
@@ -23,17 +25,19 @@ use igmp_common::Counter;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
-use tracing::{debug, error, warn};
+use tracing::{debug, warn};
 
+use super::backup::peers::Peers;
 use super::cli::ConfigFile;
 use super::control::{ControlServer, Publisher};
 use super::datapath::pins::Pins;
-use super::datapath::pool::{Done, Job, Pool};
+use super::datapath::pool::{Done, Pool};
 use super::datapath::{self, Datapath, Loaded};
 use super::detached;
 use super::events::{self, Event};
 use super::links::{self, Snapshot};
 use super::losses::Losses;
+use super::metrics::MetricsServer;
 use super::multicast_filter::MulticastFilter;
 use super::multicast_router;
 use super::netdev;
@@ -43,15 +47,13 @@ use super::ports::Ports;
 use super::refusals::{self, Told};
 use super::ring::Ring;
 use super::status;
-use super::tally::{Occurrence, Tally};
+use super::tally::Tally;
 use crate::config::Config;
 use crate::config::pattern::is_pattern;
-use crate::fib::routes::Member;
-use crate::fib::{Change, Fib};
+use crate::fib::Fib;
 use crate::proto::proxy::Proxy;
 use crate::proto::upstream::Subscription;
-use crate::proto::{EventKind, IfIndex, Input, Instant, Output, Router};
-use crate::wire;
+use crate::proto::{IfIndex, Input, Instant, Router};
 
 /// How often the loop looks after itself when nothing happens.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
@@ -89,6 +91,10 @@ pub async fn run(config: Config, options: Options) -> Result<()> {
     let mut snapshots = links::watch();
     let mut features = netdev::watch();
     let mut control = ControlServer::bind(&config.control_socket).await?;
+    let _metrics = match config.metrics {
+        Some(address) => Some(MetricsServer::bind(address, control.asker()).await?),
+        None => None,
+    };
     for warning in config.warnings() {
         warn!("{warning}");
     }
@@ -137,6 +143,7 @@ pub async fn run(config: Config, options: Options) -> Result<()> {
                 daemon.settle();
                 pending.answer(response);
             }
+            incoming = daemon.peers.next() => daemon.hear_peer(incoming),
             _ = housekeeping.tick() => daemon.housekeep(),
         }
         daemon.settle();
@@ -181,6 +188,8 @@ pub struct Daemon {
     inherited_events: Vec<RingBuf<MapData>>,
     /// Names of the interfaces that went with the present input: there is something to tell about them yet.
     departed: BTreeMap<IfIndex, String>,
+    /// Gateways that serve the same hosts.
+    pub(super) peers: Peers,
     /// What sockets of this host have joined on the upstream interface.
     local: BTreeMap<Ipv4Addr, Subscription>,
 }
@@ -202,7 +211,9 @@ impl Daemon {
         if options.interfaces_must_exist {
             check_existence(&config, &snapshot)?;
         }
+        let profiles = backup::prepare(&config)?;
         let pins = Pins::open(&config.pin_path, config.persist)?;
+        let inherits = (pins.as_ref()).is_some_and(|pins| !pins.generations().is_empty());
         let Loaded {
             mut datapath,
             events,
@@ -242,6 +253,7 @@ impl Daemon {
             pins: None,
             inherited_events: Vec::new(),
             departed: BTreeMap::new(),
+            peers: Peers::new(),
             local: BTreeMap::new(),
         };
         daemon.keep_alive();
@@ -250,6 +262,12 @@ impl Daemon {
         daemon.proxy.set_linger(daemon.config.proxy.leave_linger);
         daemon.stock_pool();
         daemon.ports.set_features(features);
+        let control_socket = daemon.config.control_socket.clone();
+        daemon.follow_profiles(profiles, &control_socket);
+        if inherits {
+            daemon.peers.leave_open();
+            daemon.follow_roles();
+        }
         daemon.ports.reconfigure(
             daemon.config.interface_rules(),
             reload::igmp_rate(&daemon.config),
@@ -284,14 +302,23 @@ impl Daemon {
     /// When [`Self::timeout`] is due.
     fn deadline(&self) -> SystemInstant {
         const IDLE: Duration = Duration::from_hours(1);
-        let deadlines = [self.router.poll_timeout(), self.proxy.poll_timeout()];
+        let deadlines = [
+            self.router.poll_timeout(),
+            self.proxy.poll_timeout(),
+            self.peers.poll_timeout(),
+        ];
         let deadline = deadlines.into_iter().flatten().min();
         self.start + deadline.map_or(self.start.elapsed() + IDLE, Instant::since_start)
     }
 
     fn receive(&mut self, events: impl Iterator<Item = Event>) {
         let now = self.now();
-        for Event { interface, packet } in events {
+        for Event {
+            interface,
+            packet,
+            octets,
+        } in events
+        {
             match &packet {
                 Ok(received) => debug!(
                     ifindex = interface.0,
@@ -306,6 +333,9 @@ impl Daemon {
             } else {
                 let input = Input::Received { interface, packet };
                 self.router.handle_input(now, input);
+                if self.is_copied(interface) {
+                    self.copy_if_accepted(interface, &octets);
+                }
             }
         }
     }
@@ -314,6 +344,7 @@ impl Daemon {
         let now = self.now();
         self.router.handle_timeout(now);
         self.proxy.handle_timeout(now);
+        self.peers.handle_timeout(now);
     }
 
     /// Replication sets are ready, a grace period has passed.
@@ -347,110 +378,6 @@ impl Daemon {
                 "IGMP messages lost in the ring buffer; asking again everywhere"
             );
             self.router.handle_input(self.now(), Input::MessagesLost);
-        }
-    }
-
-    /// Lets everything that follows from the last input happen.
-    fn settle(&mut self) {
-        while let Some(output) = self.router.poll_output() {
-            self.carry_out(output);
-        }
-        self.departed.clear();
-        let now = self.now();
-        for group in std::mem::take(&mut self.dirty) {
-            let demand = self.demand(group);
-            self.proxy.set_demand(now, group, demand);
-            let members = self.members(group);
-            if let Err(refusal) = self.fib.update_group(group, &members) {
-                self.tally.count(Occurrence::FlowRefused);
-                if self.fib.refused_len() == 1 {
-                    warn!(%group, "flow refused: {refusal}; the others are counted");
-                }
-            }
-        }
-        self.write_maps();
-        self.settle_upstream();
-        self.stock_pool();
-    }
-
-    fn carry_out(&mut self, output: Output) {
-        match output {
-            Output::Transmit {
-                interface,
-                source,
-                destination,
-                message,
-            } => self.transmit(interface, source, destination, &message),
-            Output::MembershipChanged { group, .. } => {
-                self.dirty.insert(group);
-            }
-            Output::Event(event) => {
-                if matches!(event.kind, EventKind::QuerierChanged { .. }) {
-                    self.open_ports();
-                }
-                self.tell(event);
-            }
-        }
-    }
-
-    pub(super) fn transmit(
-        &mut self,
-        interface: IfIndex,
-        source: Ipv4Addr,
-        destination: Ipv4Addr,
-        message: &wire::Repr,
-    ) {
-        debug!(ifindex = interface.0, %destination, "sending {message}");
-        let port = self.ports.by_index(interface);
-        let Some(device) = port.and_then(|port| port.device.as_ref()) else {
-            return; // it went while the message was on its way
-        };
-        for part in wire::split(message, device.link.mtu) {
-            let packet = wire::ipv4::emit(source, destination, &part);
-            if let Err(error) = self.socket.send(interface, destination, &packet) {
-                self.tally.count(Occurrence::SendFailed);
-                warn!(ifindex = interface.0, "sending {part}: {error}");
-            }
-        }
-    }
-
-    /// Who wants `group` and is forwarded to, by ascending interface.
-    fn members(&self, group: Ipv4Addr) -> Vec<Member> {
-        let member = |(interface, state): (IfIndex, &crate::proto::Interface)| {
-            // Where another router is the querier, that one forwards (RFC 4605 section 4.2).
-            let reception = state.group(group).filter(|_| state.forwards())?.reception();
-            Some(Member {
-                interface,
-                mode: reception.filter_mode,
-                sources: reception.sources().collect(),
-            })
-        };
-        self.router.interfaces().filter_map(member).collect()
-    }
-
-    fn write_maps(&mut self) {
-        while let Some(change) = self.fib.poll_change() {
-            self.tally.add(Occurrence::MapWritten, change.map_writes());
-            let ports = &self.ports;
-            let result = self.datapath.apply(&change, &|output| ports.egress(output));
-            if let Err(map_error) = result {
-                self.tally.count(Occurrence::MapWriteFailed);
-                error!("kernel map not written: {change:?}: {map_error}");
-                if let Change::PutFlow(id, _) = change {
-                    self.fib.write_failed(id);
-                }
-            }
-        }
-    }
-
-    fn stock_pool(&mut self) {
-        if self.pool.is_busy() {
-            return;
-        }
-        let make = self.fib.request_spares();
-        if !make.is_empty() || self.fib.has_retired() {
-            let retired = self.fib.begin_grace();
-            self.pool.submit(Job { make, retired });
         }
     }
 }

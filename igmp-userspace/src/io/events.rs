@@ -14,6 +14,8 @@ pub struct Event {
     pub interface: IfIndex,
     /// What it says, or why that is nothing.
     pub packet: Result<wire::Received, wire::Error>,
+    /// From its IPv4 header on.
+    pub octets: Vec<u8>,
 }
 
 /// Reads a record of the ring; `None` when it is not one.
@@ -26,9 +28,11 @@ pub fn parse(record: &[u8]) -> Option<Event> {
     // The program sends IPv4 only, at most behind one tag.
     let is_tagged = matches!(frame.get(12..14)?, [0x81, 0x00] | [0x88, 0xa8]);
     let ipv4_offset = ETHERNET_LEN + if is_tagged { VLAN_TAG_LEN } else { 0 };
+    let octets = frame.get(ipv4_offset..)?;
     Some(Event {
         interface: IfIndex(ifindex),
-        packet: wire::ipv4::parse(frame.get(ipv4_offset..)?),
+        packet: wire::ipv4::parse(octets),
+        octets: octets.to_vec(),
     })
 }
 

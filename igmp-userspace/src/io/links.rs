@@ -14,8 +14,8 @@ use igmp_common::maps::{Mac, vlan_tag};
 use ipnet::Ipv4Net;
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::link::{
-    InfoData, InfoKind, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkXdp,
-    VlanProtocol,
+    InfoData, InfoKind, InfoVlan, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage,
+    LinkXdp, VlanProtocol,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::packet_core::NetlinkPayload;
@@ -42,6 +42,8 @@ pub struct Link {
     pub mac: Option<Mac>,
     /// A veth: whether it takes redirected frames depends on its peer, which may be in another namespace.
     pub is_veth: bool,
+    /// A PPP device.
+    pub is_ppp: bool,
     /// The VLAN that it is, if it is one on a device of this network namespace.
     pub vlan: Option<Vlan>,
     /// What it does with VLAN tags.
@@ -211,6 +213,7 @@ fn link(message: &LinkMessage) -> Option<Link> {
         mac,
         mtu: mtu?,
         is_veth,
+        is_ppp: message.header.link_layer_type == LinkLayerType::Ppp,
         vlan: below
             .zip(tag)
             .map(|(device, tag)| Vlan { device, tag })

@@ -1,5 +1,6 @@
 //! The world: BPF maps, netlink, sockets, the event loop.
 
+pub mod backup;
 mod beside;
 pub mod cli;
 pub mod control;
@@ -12,6 +13,7 @@ mod kernel_log;
 pub mod links;
 mod local_listeners;
 mod losses;
+mod metrics;
 pub mod multicast_filter;
 mod multicast_router;
 pub mod netdev;

@@ -30,7 +30,7 @@ use crate::fib::sources::{self, InterfaceSources, SourcePrefix};
 use crate::proto::IfIndex;
 use choice::Choice;
 pub use device::Device;
-use device::{World, tell_program};
+use device::{World, load_egress, set_gate, tell_program};
 use follow::{follow_device, follow_state};
 use hooks::Hooks;
 
@@ -52,12 +52,26 @@ pub struct ConfiguredPort {
     shares_device: bool,
     /// Another router forwards on the link: nothing that comes in is forwarded.
     closed: bool,
+    /// Whether another gateway may serve its hosts, and does.
+    gate: Gate,
     /// When its last address went, while it is up.
     address_lost: Option<Instant>,
     /// The addresses the router runs on it with; `None` while it does not.
     running: Option<Vec<Ipv4Net>>,
     /// Its configuration is another one than the router was told.
     reconfigured: bool,
+}
+
+/// Between the flows of an interface and its hosts: nothing goes either way while another gateway serves them.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Gate {
+    /// No other gateway can: nothing asks for a gate.
+    #[default]
+    None,
+    /// This gateway serves them.
+    Open,
+    /// The other one does.
+    Closed,
 }
 
 /// What the event loop has to act on.
@@ -82,6 +96,7 @@ impl ConfiguredPort {
             drops_frames: None,
             shares_device: false,
             closed: false,
+            gate: Gate::None,
             address_lost: None,
             running: None,
             reconfigured: false,
@@ -107,6 +122,7 @@ impl ConfiguredPort {
             Some(&*self.reason),
             self.no_redirect,
             self.drops_frames.as_deref(),
+            (self.gate == Gate::Closed).then_some("closed: another gateway serves its hosts"),
         ]
         .into_iter()
         .flatten()
@@ -178,6 +194,7 @@ pub struct Ports {
     features: Option<Devices>,
     /// Devices that match, and that there is no room for.
     left_out: usize,
+    gates: BTreeMap<String, Gate>,
     is_unfinished: bool,
     hooks: Hooks,
     sources: BTreeMap<SourcePrefix, u32>,
@@ -351,6 +368,32 @@ impl Ports {
         self.groups = wanted;
     }
 
+    /// Says for each interface what its gate is; those that are not named have none. Opening and closing is one write to
+    /// the egress program's map, and one to that of the ports.
+    pub fn set_gates(
+        &mut self,
+        gates: BTreeMap<String, Gate>,
+        datapath: &mut Datapath,
+        socket: &PacketSocket,
+    ) -> Vec<PortEvent> {
+        self.gates = gates;
+        let mut events = Vec::new();
+        let hooks = std::mem::take(&mut self.hooks);
+        let mut world = World::new(self.igmp_rate, hooks, datapath, socket);
+        for port in &mut self.configured {
+            let gate = gate_of(&self.gates, &port.config);
+            let is_new = (gate == Gate::None) != (port.gate == Gate::None);
+            if is_new {
+                port.gate = gate;
+                load_egress(port, &mut world, &mut events);
+            } else if gate != port.gate {
+                set_gate(port, gate, self.igmp_rate, world.datapath);
+            }
+        }
+        self.hooks = world.hooks;
+        events
+    }
+
     /// Says for each downstream device whether what comes in there is forwarded.
     pub fn open_where(&mut self, datapath: &mut Datapath, is_open: impl Fn(IfIndex) -> bool) {
         for port in &mut self.configured {
@@ -393,4 +436,8 @@ impl Ports {
         }
         self.sources = wanted;
     }
+}
+
+fn gate_of(gates: &BTreeMap<String, Gate>, config: &InterfaceConfig) -> Gate {
+    gates.get(&config.name).copied().unwrap_or_default()
 }

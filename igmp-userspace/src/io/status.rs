@@ -1,6 +1,7 @@
 //! Answers to igmpctl's questions, from the state of the event loop.
 
 mod acl;
+mod backup;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv4Addr;
@@ -8,7 +9,6 @@ use std::net::Ipv4Addr;
 use igmp_common::Counter as KernelCounter;
 
 use super::daemon::Daemon;
-use super::datapath::{EGRESS_DROPS, EGRESS_DROPS_DESCRIPTION};
 use super::ports::ConfiguredPort;
 use super::tally::Occurrence;
 use super::vlan;
@@ -43,6 +43,15 @@ pub fn answer(daemon: &mut Daemon, request: &Request) -> Response {
             }
             Response::Counters(counters(daemon, interface.as_deref()))
         }
+        Request::ShowBackup {} => Response::Backup(backup::profiles(daemon)),
+        Request::SetBackupRole { profile, role } => {
+            done_or_refused(daemon.set_backup_role(profile, *role))
+        }
+        Request::BlockBackup {
+            profile,
+            direction,
+            blocked,
+        } => done_or_refused(daemon.block_backup(profile, backup::direction(*direction), *blocked)),
         Request::ShowAcl {} => Response::Acl(acl::acls(&daemon.config, &daemon.router)),
         Request::ShowConfig {} => Response::Config(vec![daemon.config.effective()]),
         Request::Reload { dry_run } => match daemon.reload(*dry_run) {
@@ -51,13 +60,14 @@ pub fn answer(daemon: &mut Daemon, request: &Request) -> Response {
         },
         Request::Restart {} => Response::Done(daemon.restart()),
         Request::ClearGroups { interface, group } => {
-            match daemon.clear_groups(interface.as_deref(), *group) {
-                Ok(done) => Response::Done(done),
-                Err(reason) => Response::Error(reason),
-            }
+            done_or_refused(daemon.clear_groups(interface.as_deref(), *group))
         }
         Request::Events {} => Response::Error("events are told, not answered".into()),
     }
+}
+
+fn done_or_refused(result: Result<String, String>) -> Response {
+    result.map_or_else(Response::Error, Response::Done)
 }
 
 fn unknown_interface(daemon: &Daemon, name: Option<&str>) -> Option<Response> {
@@ -71,7 +81,7 @@ fn interfaces(daemon: &Daemon) -> Vec<Interface> {
         let link = port.device.as_ref().map(|device| &device.link);
         let state = router_interface(daemon, port);
         let is_upstream = is_running_upstream(port);
-        let elected = state.map(proto::Interface::querier);
+        let elected = state.and_then(proto::Interface::querier);
         let heard = daemon.proxy.querier().filter(|_| is_upstream);
         let version = daemon.proxy.version().filter(|_| is_upstream);
         Interface {
@@ -336,11 +346,17 @@ fn port_counters<'a>(
     });
     let drops = daemon.datapath.output_drops(port.slot).unwrap_or_default();
     let egress = port.device.as_ref().map(|device| {
+        let in_xdp = device.egress_drops();
         [
             (
-                EGRESS_DROPS,
-                device.egress_drops() + drops.ttl_threshold,
-                EGRESS_DROPS_DESCRIPTION,
+                "egress_ttl_threshold",
+                in_xdp.ttl_threshold + drops.ttl_threshold,
+                "copies not sent because their TTL was not above the interface's threshold",
+            ),
+            (
+                "egress_gate_closed",
+                in_xdp.gate_closed + drops.gate_closed,
+                "copies not sent because another gateway, whose backup this one is, serves the hosts",
             ),
             (
                 "egress_mtu_exceeded",

@@ -8,7 +8,7 @@ use crate::wire::Version;
 
 impl Interface {
     /// Forgets the members of `group`, or of every group, and asks for them again. A group that is not there is not
-    /// asked for.
+    /// asked for, and on standby nothing is.
     pub(super) fn clear(&mut self, cx: &mut Context<'_>, group: Option<Ipv4Addr>) {
         if group.is_some_and(|group| !self.groups.contains_key(&group)) {
             return;
@@ -34,7 +34,11 @@ impl Interface {
     /// Begins as if it had just become ready; what was counted stays counted.
     pub(super) fn restart(&mut self, cx: &mut Context<'_>) {
         self.forget_all_members(cx);
-        self.restart_election(cx);
+        if self.is_standby() {
+            self.enter_standby(cx);
+        } else {
+            self.restart_election(cx);
+        }
         self.hosts_unknown(cx);
     }
 

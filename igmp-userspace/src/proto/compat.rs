@@ -13,6 +13,20 @@ pub(super) struct OlderHosts {
 }
 
 impl OlderHosts {
+    pub(super) const fn until(v1: Option<Instant>, v2: Option<Instant>) -> Self {
+        Self { v1, v2 }
+    }
+
+    /// When the host of IGMPv1 is no longer present.
+    pub(super) const fn v1(&self) -> Option<Instant> {
+        self.v1
+    }
+
+    /// When the host of IGMPv2 is no longer present.
+    pub(super) const fn v2(&self) -> Option<Instant> {
+        self.v2
+    }
+
     /// A report of `version` was heard: its host is present until `deadline`.
     pub(super) fn heard(&mut self, version: Version, deadline: Instant) {
         match version {

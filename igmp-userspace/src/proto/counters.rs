@@ -78,6 +78,8 @@ counters! {
     NotQuerier, "refused_not_querier", "Leaves heard while another router is the querier.";
     QueryWhileQuerier, "refused_query_while_querier",
         "Specific queries from another router, heard while this one is the querier.";
+    QueryWhileStandby, "refused_query_while_standby",
+        "General Queries heard on standby: whoever asks, this router is the backup of its peer.";
     OlderHostPresent, "refused_older_host_present",
         "Leaves and source changes ignored while an IGMPv1 or IGMPv2 host is a member of the group.";
     GroupLimit, "refused_group_limit", "Reports for a new group refused because the interface or the router has too many.";

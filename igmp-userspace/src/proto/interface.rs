@@ -93,19 +93,21 @@ impl Interface {
         &self.params
     }
 
-    /// Who the querier is.
+    /// Who the querier is. On standby that is who is heard asking, which may be nobody: then it is not known.
     #[must_use]
-    pub fn querier(&self) -> Querier {
-        match self.role {
-            Role::Querier { .. } => Querier {
-                address: self.address(),
-                is_self: true,
-            },
-            Role::NonQuerier { querier, .. } => Querier {
-                address: querier,
-                is_self: false,
-            },
-        }
+    pub fn querier(&self) -> Option<Querier> {
+        let (address, is_self) = match self.role {
+            Role::Querier { .. } => (self.address(), true),
+            Role::NonQuerier { querier, .. } => (querier, false),
+            Role::Standby { heard, .. } => (heard?.querier, false),
+        };
+        Some(Querier { address, is_self })
+    }
+
+    /// True while this router is the backup of another gateway here ([`Input::Standby`](super::Input::Standby)).
+    #[must_use]
+    pub const fn is_standby(&self) -> bool {
+        matches!(self.role, Role::Standby { .. })
     }
 
     /// The state of a group; `None` when nobody wants it.
@@ -125,11 +127,11 @@ impl Interface {
         self.groups.len()
     }
 
-    /// True when this router forwards onto the link: it is the querier (RFC 4605 section 4.2), or forwards also when it
-    /// is not.
+    /// True when this router forwards onto the link: it is the querier (RFC 4605 section 4.2) or on standby, ready to
+    /// forward from one moment to the next, or forwards also when it is neither.
     #[must_use]
     pub const fn forwards(&self) -> bool {
-        self.is_querier() || self.policy.forward_as_non_querier
+        self.acts_as_querier() || self.policy.forward_as_non_querier
     }
 
     /// The hosts heard of a group, ordered by address; none where hosts are not tracked: it takes
@@ -146,15 +148,15 @@ impl Interface {
         &self.counters
     }
 
-    /// An interface that has just become ready: its querier starts (see [`Role`]). `addresses` is not empty.
-    pub(super) fn start(
-        cx: &mut Context<'_>,
+    /// An interface that is to be [started](Self::start). `addresses` is not empty.
+    pub(super) fn new(
+        cx: &Context<'_>,
         params: InterfaceParams,
         addresses: Vec<Ipv4Net>,
         alt_subnets: Vec<Ipv4Net>,
         policy: InterfacePolicy,
     ) -> Self {
-        let mut interface = Self {
+        Self {
             role: Role::starting(cx.now, &params),
             configured: params.clone(),
             params,
@@ -173,11 +175,18 @@ impl Interface {
             hosts_known_at: Instant::START,
             scratch: Vec::new(),
             counters: Counters::default(),
-        };
-        interface.hosts_unknown(cx);
-        interface.send_general_query(cx);
-        interface.enforce(cx);
-        interface
+        }
+    }
+
+    /// The interface has just become ready: its querier starts (see [`Role`]), or it is on standby.
+    pub(super) fn start(&mut self, cx: &mut Context<'_>, standby: bool) {
+        self.hosts_unknown(cx);
+        if standby {
+            self.enter_standby(cx);
+        } else {
+            self.send_general_query(cx);
+        }
+        self.enforce(cx);
     }
 
     /// Clears all state, as when the interface is gone.
@@ -206,41 +215,39 @@ impl Interface {
             return self.refused(cx, &received, refusal);
         }
         let source = received.source;
-        match received.message {
-            Repr::Query(query) if query.group.is_unspecified() => {
-                self.general_query(cx, source, &query);
+        let accepted = match received.message {
+            Repr::Query(query) => {
+                if query.group.is_unspecified() {
+                    self.general_query(cx, source, &query);
+                } else {
+                    self.specific_query(cx, &query);
+                }
+                false
             }
-            Repr::Query(query) => self.specific_query(cx, &query),
             // What these mean in version 3: IS_EX({}), IS_EX({}) and TO_IN({}) (RFC 9776 section 7.3.2).
             Repr::ReportV1 { group } => {
-                self.record(
-                    cx,
-                    source,
-                    Version::V1,
-                    older_record(RecordType::ModeIsExclude, group),
-                );
+                let record = older_record(RecordType::ModeIsExclude, group);
+                self.record(cx, source, Version::V1, record)
             }
             Repr::ReportV2 { group } => {
-                self.record(
-                    cx,
-                    source,
-                    Version::V2,
-                    older_record(RecordType::ModeIsExclude, group),
-                );
+                let record = older_record(RecordType::ModeIsExclude, group);
+                self.record(cx, source, Version::V2, record)
             }
             Repr::Leave { group } => {
-                self.record(
-                    cx,
-                    source,
-                    Version::V2,
-                    older_record(RecordType::ChangeToInclude, group),
-                );
+                let record = older_record(RecordType::ChangeToInclude, group);
+                self.record(cx, source, Version::V2, record)
             }
             Repr::ReportV3(records) => {
+                let mut accepted = false;
                 for record in records {
-                    self.record(cx, source, Version::V3, record);
+                    accepted |= self.record(cx, source, Version::V3, record);
                 }
+                accepted
             }
+        };
+        if accepted && self.policy.tell_accepted && !self.is_standby() {
+            let interface = cx.interface;
+            cx.outputs.push_back(Output::Accepted { interface });
         }
     }
 
@@ -274,7 +281,13 @@ impl Interface {
         matches!(self.role, Role::Querier { .. })
     }
 
-    /// Sends a query of the interface's version; `group` is 0.0.0.0 for a General Query.
+    /// The querier, or its like on standby: leaves are acted upon, and timers lowered with what is asked.
+    pub(super) const fn acts_as_querier(&self) -> bool {
+        self.is_querier() || self.is_standby()
+    }
+
+    /// Sends a query of the interface's version; `group` is 0.0.0.0 for a General Query. On standby nothing is sent: it
+    /// is the other gateway that asks.
     pub(super) fn send_query(
         &mut self,
         cx: &mut Context<'_>,
@@ -284,6 +297,9 @@ impl Interface {
         suppress: bool,
         sources: Vec<Ipv4Addr>,
     ) {
+        if self.is_standby() {
+            return;
+        }
         let version = self.params.version;
         let is_v3 = version == Version::V3;
         let query = Query {
@@ -319,3 +335,6 @@ impl Interface {
 
 /// RFC 2236 section 4: what hosts understand by an IGMPv1 query, which has no room to say a time.
 const V1_MAX_RESPONSE_TIME: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests;

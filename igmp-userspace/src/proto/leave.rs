@@ -10,20 +10,19 @@ use crate::wire::Version;
 
 impl Interface {
     /// A Leave, or the TO_IN({}) of an IGMPv3 host, which is what it means (RFC 9776 section 7.3.2).
-    ///
-    /// True when the last member procedure is to run.
     pub(super) fn leave(
         &mut self,
         cx: &mut Context<'_>,
         host: Ipv4Addr,
         version: Version,
         group: Ipv4Addr,
-    ) -> bool {
+    ) -> LeaveDecision {
         if version == Version::V3 && self.members(group).is_none() {
-            return false; // it says what was so anyway: no leave
+            return LeaveDecision::Ignored(IgnoreCause::NoMember); // it says what was so anyway: no leave
         }
         let decision = self.decide(cx, host, version, group);
-        if let Some(state) = self.groups.get_mut(&group) {
+        let is_nothing = decision == LeaveDecision::Ignored(IgnoreCause::NoMember);
+        if let Some(state) = self.groups.get_mut(&group).filter(|_| !is_nothing) {
             let before = state.hosts.len();
             state.hosts.left(host);
             self.host_count = self.host_count - before + state.hosts.len();
@@ -38,14 +37,10 @@ impl Interface {
             host,
             decision: decision.clone(),
         });
-        match decision {
-            LeaveDecision::Prompt(_) => {
-                self.forget_members(cx, group);
-                false
-            }
-            LeaveDecision::Query(_) => true,
-            LeaveDecision::Ignored(_) => false,
+        if let LeaveDecision::Prompt(_) = decision {
+            self.forget_members(cx, group);
         }
+        decision
     }
 
     /// The group, if a host is a member of it.
@@ -60,7 +55,7 @@ impl Interface {
         version: Version,
         group: Ipv4Addr,
     ) -> LeaveDecision {
-        if !self.is_querier() {
+        if !self.acts_as_querier() {
             self.counters.count(Counter::NotQuerier);
             return LeaveDecision::Ignored(IgnoreCause::NotQuerier);
         }

@@ -8,7 +8,7 @@ use super::group::{Group, Queries, expresses_interest};
 use super::interface::{Context, Interface};
 use super::specific_query::SpecificQuery;
 use super::timers::Timer;
-use super::{Counter, EventKind, Instant, InterfaceParams};
+use super::{Counter, EventKind, IgnoreCause, Instant, InterfaceParams, LeaveDecision};
 use crate::wire::{GroupRecord, Query, RecordType, Version};
 
 /// Sources a group holds; more are refused.
@@ -18,47 +18,58 @@ pub(super) const MAX_SOURCES_PER_GROUP: usize = 1_024;
 pub(super) const MAX_TRACKED_HOSTS: usize = 131_072;
 
 impl Interface {
-    /// One group record of a message of `version`, or what a message of an older version stands for.
+    /// One group record of a message of `version`, or what a message of an older version stands for. True when it was
+    /// acted upon.
     pub(super) fn record(
         &mut self,
         cx: &mut Context<'_>,
         reporter: Ipv4Addr,
         version: Version,
         record: GroupRecord,
-    ) {
+    ) -> bool {
         let is_leave =
             record.record_type == RecordType::ChangeToInclude && record.sources.is_empty();
-        if is_leave && !self.leave(cx, reporter, version, record.group) {
-            return;
+        if is_leave {
+            match self.leave(cx, reporter, version, record.group) {
+                LeaveDecision::Query(_) => {}
+                // Ignored or not, who left is no longer a member.
+                LeaveDecision::Prompt(_) | LeaveDecision::Ignored(IgnoreCause::OlderHost) => {
+                    return true;
+                }
+                LeaveDecision::Ignored(IgnoreCause::NoMember | IgnoreCause::NotQuerier) => {
+                    return false;
+                }
+            }
         }
-        if let Some(record) = self.screen(cx, version, record) {
-            self.apply(cx, Some(reporter), version, &record);
-        }
+        self.screen(cx, version, record)
+            .is_some_and(|record| self.apply(cx, Some(reporter), version, &record))
     }
 
-    /// What [`screen`](Self::screen) has let in; without a reporter nobody knows who wants it.
+    /// What [`screen`](Self::screen) has let in; without a reporter nobody knows who wants it. True when it was acted
+    /// upon, even if that changed nothing but timers.
     pub(super) fn apply(
         &mut self,
         cx: &mut Context<'_>,
         reporter: Option<Ipv4Addr>,
         version: Version,
         record: &GroupRecord,
-    ) {
+    ) -> bool {
         let GroupRecord {
             record_type,
             group: address,
             ref sources,
         } = *record;
         let interest = expresses_interest(record_type, sources);
-        if !self.groups.contains_key(&address) {
+        let is_new = !self.groups.contains_key(&address);
+        if is_new {
             if !interest {
-                return; // INCLUDE({}) stays INCLUDE({}), and there is nobody to ask
+                return false; // INCLUDE({}) stays INCLUDE({}), and there is nobody to ask
             }
             if self.group_limit_reached(cx) {
-                return;
+                return false;
             }
         }
-        let (now, is_querier) = (cx.now, self.is_querier());
+        let (now, acts_as_querier) = (cx.now, self.acts_as_querier());
         let spare = self.spare_sources(cx);
         let (tracks_hosts, quick_leave) = (self.tracks_hosts, cx.common.policy.quick_leave);
         let has_room = self.host_count < MAX_TRACKED_HOSTS;
@@ -93,7 +104,7 @@ impl Interface {
             let gmi = now + params.group_membership_interval();
             let queries = group.apply(record_type, &sources, gmi);
             // Only the querier asks (section 6.6.2); the others lower their timers when they hear it ask.
-            if !is_querier || params.version == Version::V1 {
+            if !acts_as_querier || params.version == Version::V1 {
                 return Vec::new();
             }
             let queries = without_sources_before_v3(params, queries);
@@ -111,6 +122,9 @@ impl Interface {
             self.hosts_unknown(cx);
         }
         self.counters.add(Counter::SourceLimit, refused as u64);
+        let says_something = record_type == RecordType::ChangeToInclude || !sources.is_empty();
+        let acted = interest || (says_something && !ignored);
+        acted && (!is_new || self.groups.contains_key(&address))
     }
 
     /// Hosts are tracked from now on, or one may have been missed: until every host has had to report again, a leave
@@ -133,11 +147,16 @@ impl Interface {
     }
 
     /// A Group-Specific or Group-and-Source-Specific Query of another router (section 6.6.1).
+    ///
+    /// On standby too: with the S flag clear the querier says that its own timers are that low (section 6.6.3.1), so this
+    /// can only bring ours nearer to them. Where the leave was copied they are that low already.
     pub(super) fn specific_query(&mut self, cx: &mut Context<'_>, query: &Query) {
         if self.is_querier() {
             return self.counters.count(Counter::QueryWhileQuerier);
         }
-        self.adopt(query.robustness, query.query_interval);
+        if !self.is_standby() {
+            self.adopt(query.robustness, query.query_interval);
+        }
         if query.suppress_router_side_processing || !self.groups.contains_key(&query.group) {
             return;
         }
@@ -240,10 +259,10 @@ impl Interface {
             return;
         };
         group.armed = None;
-        let (now, is_querier) = (cx.now, self.is_querier());
+        let (now, acts_as_querier) = (cx.now, self.acts_as_querier());
         self.change_group(cx, address, |group, params| {
             group.expire(now);
-            if is_querier {
+            if acts_as_querier {
                 return group.continue_queries(now, params);
             }
             group.stop_queries();
@@ -277,7 +296,7 @@ fn without_sources_before_v3(params: &InterfaceParams, queries: Queries) -> Quer
 /// The sources of a record (sorted, each once) without those beyond the limits.
 ///
 /// Leaving a source out is safe whatever the record: a newcomer is not forwarded (INCLUDE), or not blocked (EXCLUDE).
-fn within_limits<'a>(
+pub(super) fn within_limits<'a>(
     group: &Group,
     record_type: RecordType,
     sources: &'a [Ipv4Addr],

@@ -15,6 +15,7 @@ mod enforce;
 mod event;
 mod group;
 mod group_filter;
+mod group_state;
 mod interface;
 mod leave;
 mod limits;
@@ -30,6 +31,7 @@ mod router;
 mod screening;
 mod sources;
 mod specific_query;
+mod standby;
 mod time;
 mod timers;
 mod tracking;
@@ -50,6 +52,7 @@ pub use counters::{Counter, Counters};
 pub use event::{Event, EventKind, IgnoreCause, LeaveDecision, PromptCause, QueryCause};
 pub use group::Group;
 pub use group_filter::GroupFilter;
+pub use group_state::GroupState;
 pub use interface::{Interface, Querier};
 pub use params::InterfaceParams;
 pub use policy::{Acl, AclRef, Action, InterfacePolicy, Policy, PromptLeave, Rule};
@@ -58,6 +61,7 @@ pub use router::Router;
 pub use time::Instant;
 pub use tracking::Host;
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
@@ -99,7 +103,8 @@ pub enum Input {
         /// lower limit.
         policy: InterfacePolicy,
     },
-    /// A downstream interface went down, lost its address or was deleted: its state is cleared.
+    /// A downstream interface went down, lost its address or was deleted: its state is cleared. Whether it is on standby
+    /// is remembered.
     InterfaceGone {
         /// Which one.
         interface: IfIndex,
@@ -122,6 +127,37 @@ pub enum Input {
         filter_mode: FilterMode,
         /// The sources that were forwarded (INCLUDE) or blocked (EXCLUDE).
         sources: Vec<Ipv4Addr>,
+    },
+    /// Another gateway serves the hosts of `interface`, and this one is its backup; or no longer. Said before the
+    /// interface is ready too, it holds until the contrary is said, whatever becomes of the interface meanwhile: one that
+    /// comes back comes back silent.
+    ///
+    /// On standby the router sends nothing. It is fed the messages that the other gateway accepted
+    /// ([`Output::Accepted`]), and does to the memberships what the querier does: they stay equal, leaves included.
+    /// [`Interface::forwards`] is true: the flows are there, and whether they carry anything is up to the caller.
+    /// When standby ends, the router is the querier at once. So two gateways that were both in charge for a while, and
+    /// elected one of them, are set right by standby and back.
+    Standby {
+        /// Which one.
+        interface: IfIndex,
+        /// From now on, or no longer.
+        standby: bool,
+    },
+    /// What another gateway knows of a group is what is known of it here from now on. Only a standby interface takes it:
+    /// a querier has its hosts to believe.
+    Restore {
+        /// Which interface.
+        interface: IfIndex,
+        /// The group; timers from now.
+        state: GroupState,
+    },
+    /// The other gateway knows of these groups and no others: what hosts brought about of any other is forgotten, what is
+    /// static stays. Only on a standby interface.
+    Retain {
+        /// Which interface.
+        interface: IfIndex,
+        /// The groups it has exported.
+        groups: BTreeSet<Ipv4Addr>,
     },
     /// What holds for all interfaces is this from now on, also for what is there already; before the first one it is
     /// [`Policy::default`].
@@ -153,13 +189,23 @@ pub enum Output {
         /// The message.
         message: wire::Repr,
     },
-    /// The reception state of `group` on `interface` has changed, or whether this router is the querier there: recompute
-    /// its flows.
+    /// The reception state of `group` on `interface` has changed, or whether this router forwards there: recompute its
+    /// flows.
     MembershipChanged {
         /// Where.
         interface: IfIndex,
         /// Which group.
         group: Ipv4Addr,
+    },
+    /// Something of the message handed in last was acted upon: it is a report or a leave that passed admission, policy
+    /// and limits, and about a group that somebody wants or wants now. It comes behind everything else that the message
+    /// brought about; who wants to know which message it was drains the outputs after each.
+    ///
+    /// Only with [`InterfacePolicy::tell_accepted`], and never on a standby interface: what came from the other gateway
+    /// must not go back to it.
+    Accepted {
+        /// Where it came in.
+        interface: IfIndex,
     },
     /// Something to tell.
     Event(Event),

@@ -85,6 +85,9 @@ pub struct InterfacePolicy {
     pub static_groups: Vec<(Ipv4Addr, Option<Ipv4Addr>)>,
     /// Forward here also while another router is the querier (RFC 4605 section 4.2 says not to).
     pub forward_as_non_querier: bool,
+    /// Tell which messages of hosts were accepted ([`Output::Accepted`](super::Output::Accepted)): for a copy to another
+    /// gateway.
+    pub tell_accepted: bool,
 }
 
 impl Default for InterfacePolicy {
@@ -100,6 +103,7 @@ impl Default for InterfacePolicy {
             max_sources: 131_072,
             static_groups: Vec::new(),
             forward_as_non_querier: false,
+            tell_accepted: false,
         }
     }
 }

@@ -7,7 +7,7 @@ use ipnet::Ipv4Net;
 
 use super::acl::Question;
 use super::group::Group;
-use super::interface::{Context, Interface, Querier};
+use super::interface::{Context, Interface};
 use super::timers::Timer;
 use super::{AclRef, Counter, EventKind, Instant, InterfaceParams};
 use crate::wire::Query;
@@ -21,6 +21,8 @@ use crate::wire::Query;
 ///     +--------------------------------------------------+
 ///        Other Querier Present ends, or our own address becomes the lower one: a General Query at once
 /// ```
+///
+/// A router on standby takes no part in it; see [`standby`](super::standby).
 ///
 /// A querier that is asking for groups or sources finishes that first (RFC 2236 section 3): the lower address has not
 /// asked, and would not. It finishes what runs when the lower address is first heard, and nothing begun later: on a
@@ -38,6 +40,19 @@ pub(super) enum Role {
         querier: Ipv4Addr,
         other_querier_present: Instant,
     },
+    Standby {
+        /// Who asks.
+        heard: Option<Heard>,
+        /// When the next query round would begin.
+        next_round: Instant,
+    },
+}
+
+/// A querier that was heard while on standby.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Heard {
+    pub(super) querier: Ipv4Addr,
+    pub(super) other_querier_present: Instant,
 }
 
 /// The General Query of a lower address.
@@ -68,6 +83,9 @@ impl Role {
                 other_querier_present,
                 ..
             } => other_querier_present,
+            Self::Standby { heard, next_round } => heard.map_or(next_round, |heard| {
+                heard.other_querier_present.min(next_round)
+            }),
         }
     }
 }
@@ -117,7 +135,7 @@ impl Interface {
                 }
                 self.arm_role(cx);
             }
-            Role::Querier { .. } | Role::NonQuerier { .. } => {}
+            Role::Querier { .. } | Role::NonQuerier { .. } | Role::Standby { .. } => {}
         }
     }
 
@@ -131,6 +149,7 @@ impl Interface {
             } if takes_over <= cx.now => self.yield_to(cx, claim),
             Role::Querier { .. } => self.send_general_query(cx),
             Role::NonQuerier { .. } => self.become_querier(cx),
+            Role::Standby { heard, next_round } => self.standby_timeout(cx, heard, next_round),
         }
     }
 
@@ -153,6 +172,9 @@ impl Interface {
 
     /// A General Query of another router.
     pub(super) fn general_query(&mut self, cx: &mut Context<'_>, source: Ipv4Addr, query: &Query) {
+        if let Role::Standby { heard, next_round } = self.role {
+            return self.hear_querier(cx, source, heard, next_round);
+        }
         if !wins(source, self.address()) {
             return;
         }
@@ -175,14 +197,12 @@ impl Interface {
     }
 
     fn yield_to(&mut self, cx: &mut Context<'_>, claim: Claim) {
-        let before = self.querier();
         self.adopt(claim.robustness, claim.query_interval);
-        self.role = Role::NonQuerier {
+        let role = Role::NonQuerier {
             querier: claim.querier,
             other_querier_present: claim.heard + self.params.other_querier_present_interval(),
         };
-        self.arm_role(cx);
-        self.querier_changed(cx, before);
+        self.change_role(cx, role);
     }
 
     /// Sections 4.1.6 and 4.1.7: a router that is not the querier uses the querier's Robustness Variable and Query
@@ -231,36 +251,38 @@ impl Interface {
     }
 
     fn become_querier(&mut self, cx: &mut Context<'_>) {
-        let before = self.querier();
         self.params = self.configured.clone();
-        self.role = Role::Querier {
+        let role = Role::Querier {
             next_query: cx.now,
             startup_queries_left: 0,
             heir: None,
         };
-        self.send_general_query(cx);
-        self.querier_changed(cx, before);
+        self.change_role(cx, role);
     }
 
     /// The querier starts anew. What was adopted and when who asked is forgotten.
     pub(super) fn restart_election(&mut self, cx: &mut Context<'_>) {
-        let before = self.querier();
         self.params = self.configured.clone();
         self.asking_until = Instant::START;
-        self.role = Role::starting(cx.now, &self.params);
-        self.send_general_query(cx);
-        self.querier_changed(cx, before);
+        self.change_role(cx, Role::starting(cx.now, &self.params));
     }
 
-    fn querier_changed(&mut self, cx: &mut Context<'_>, before: Querier) {
-        let Querier { address, is_self } = self.querier();
-        if (address, is_self) != (before.address, before.is_self) {
+    /// A querier asks at once; tells who the querier is, if that is another one and known.
+    pub(super) fn change_role(&mut self, cx: &mut Context<'_>, role: Role) {
+        let (before, forwarded) = (self.querier(), self.forwards());
+        self.role = role;
+        if self.is_querier() {
+            self.send_general_query(cx);
+        } else {
+            self.arm_role(cx);
+        }
+        if let Some(querier) = self.querier().filter(|now| Some(*now) != before) {
             cx.event(EventKind::QuerierChanged {
-                querier: address,
-                is_self,
+                querier: querier.address,
+                is_self: querier.is_self,
             });
         }
-        if is_self != before.is_self {
+        if self.forwards() != forwarded {
             self.forwarding_changed(cx);
         }
     }

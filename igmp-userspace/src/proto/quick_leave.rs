@@ -47,7 +47,8 @@ impl Group {
             && blocked.any(|&source| self.sources.get(source).is_some())
     }
 
-    fn ends_by(&self, time: Instant) -> bool {
+    /// No timer of the membership runs beyond `time`.
+    pub(super) fn ends_by(&self, time: Instant) -> bool {
         let sources = self.sources.as_slice().iter();
         let mut timers = sources.map(|record| record.timer).chain([self.group_timer]);
         timers.all(|timer| timer.is_none_or(|timer| timer <= time))

@@ -1,6 +1,6 @@
 //! The router: inputs to interfaces, outputs and deadlines of all of them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::common::Common;
@@ -17,6 +17,8 @@ use super::{AclHits, IfIndex, Input, Instant, Output};
 #[derive(Debug, Default)]
 pub struct Router {
     interfaces: BTreeMap<IfIndex, Interface>,
+    /// Interfaces on standby, ready or not.
+    standby: BTreeSet<IfIndex>,
     common: Common,
     deadlines: Deadlines,
     outputs: VecDeque<Output>,
@@ -46,37 +48,42 @@ impl Router {
                 if addresses.is_empty() {
                     return self.remove(now, index);
                 }
+                let standby = self.standby.contains(&index);
                 let (interfaces, mut cx) = self.split(now, index);
                 if let Some(interface) = interfaces.get_mut(&index) {
                     interface.set_policy(&mut cx, policy);
                     interface.reconfigure(&mut cx, params, addresses, alt_subnets);
                 } else {
-                    interfaces.insert(
-                        index,
-                        Interface::start(&mut cx, params, addresses, alt_subnets, policy),
-                    );
+                    let mut interface = Interface::new(&cx, params, addresses, alt_subnets, policy);
+                    interface.start(&mut cx, standby);
+                    interfaces.insert(index, interface);
                 }
             }
             Input::InterfaceGone { interface } => self.remove(now, interface),
-            Input::Received {
-                interface: index,
-                packet,
-            } => {
-                let (interfaces, mut cx) = self.split(now, index);
-                if let Some(interface) = interfaces.get_mut(&index) {
-                    interface.receive(&mut cx, packet);
-                }
+            Input::Received { interface, packet } => {
+                self.one(now, interface, |state, cx| state.receive(cx, packet));
             }
             Input::Adopt {
-                interface: index,
+                interface,
                 group,
                 filter_mode,
                 sources,
-            } => {
-                let (interfaces, mut cx) = self.split(now, index);
-                if let Some(interface) = interfaces.get_mut(&index) {
-                    interface.adopt_membership(&mut cx, group, filter_mode, sources);
+            } => self.one(now, interface, |state, cx| {
+                state.adopt_membership(cx, group, filter_mode, sources);
+            }),
+            Input::Standby { interface, standby } => {
+                if standby {
+                    self.standby.insert(interface);
+                } else {
+                    self.standby.remove(&interface);
                 }
+                self.one(now, interface, |state, cx| state.set_standby(cx, standby));
+            }
+            Input::Restore { interface, state } => {
+                self.one(now, interface, |known, cx| known.restore(cx, &state));
+            }
+            Input::Retain { interface, groups } => {
+                self.one(now, interface, |state, cx| state.retain(cx, &groups));
             }
             Input::Policy(policy) => {
                 self.common.replace_policy(policy);
@@ -103,14 +110,10 @@ impl Router {
         }
         for timer in self.deadlines.take_due(now) {
             let (Timer::Querier(index) | Timer::Group(index, _)) = timer;
-            let (interfaces, mut cx) = self.split(now, index);
-            let Some(interface) = interfaces.get_mut(&index) else {
-                continue;
-            };
-            match timer {
-                Timer::Querier(_) => interface.role_timeout(&mut cx),
-                Timer::Group(_, group) => interface.group_timeout(&mut cx, group),
-            }
+            self.one(now, index, |interface, cx| match timer {
+                Timer::Querier(_) => interface.role_timeout(cx),
+                Timer::Group(_, group) => interface.group_timeout(cx, group),
+            });
         }
     }
 
@@ -145,12 +148,26 @@ impl Router {
         self.common.lists.hits(acl)
     }
 
+    /// Nothing happens on an interface that is not ready.
+    fn one(
+        &mut self,
+        now: Instant,
+        index: IfIndex,
+        act: impl FnOnce(&mut Interface, &mut Context<'_>),
+    ) {
+        let (interfaces, mut cx) = self.split(now, index);
+        if let Some(interface) = interfaces.get_mut(&index) {
+            act(interface, &mut cx);
+        }
+    }
+
     fn each(&mut self, now: Instant, act: impl Fn(&mut Interface, &mut Context<'_>)) {
         let Self {
             interfaces,
             common,
             deadlines,
             outputs,
+            ..
         } = self;
         for (&interface, state) in interfaces {
             let mut cx = Context {
@@ -181,6 +198,7 @@ impl Router {
             common,
             deadlines,
             outputs,
+            ..
         } = self;
         (
             interfaces,

@@ -111,12 +111,22 @@ impl Sim {
         sim
     }
 
+    /// `started` with this policy, but on standby from the start.
+    pub(super) fn on_standby(params: InterfaceParams, policy: InterfacePolicy) -> Self {
+        let mut sim = Self::new();
+        sim.policy = policy;
+        sim.standby(true);
+        sim.ready(params, &["10.0.0.2/24"]);
+        sim.forget();
+        sim
+    }
+
     /// `started`, but 10.0.0.1 became the querier at 1 s.
     pub(super) fn non_querier(params: InterfaceParams) -> Self {
         let version = params.version;
         let mut sim = Self::started(params);
         sim.at(1.s()).host("10.0.0.1").general_query(version);
-        assert!(!sim.interface().querier().is_self);
+        assert!(!sim.interface().querier().unwrap().is_self);
         sim
     }
 
@@ -173,6 +183,11 @@ impl Sim {
         self.ready(InterfaceParams::default(), &["10.0.0.2/24"]);
     }
 
+    pub(super) fn standby(&mut self, standby: bool) {
+        let interface = LAN;
+        self.input(Input::Standby { interface, standby });
+    }
+
     pub(super) fn policy(&mut self, policy: Policy) {
         self.input(Input::Policy(policy));
     }
@@ -185,6 +200,10 @@ impl Sim {
             destination: None,
             router_alert: true,
         }
+    }
+
+    pub(super) fn now(&self) -> Instant {
+        self.now
     }
 
     pub(super) fn interface(&self) -> &Interface {

@@ -26,6 +26,7 @@ mod strategies;
 pub use checksum::internet_checksum;
 pub use group_record::{GroupRecord, RecordType, RecordView};
 pub use packet::Packet;
+pub(crate) use repr::check_group;
 pub use repr::{Query, Repr};
 pub use split::split;
 

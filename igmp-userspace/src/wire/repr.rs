@@ -212,7 +212,7 @@ fn parse_records<'a>(
 }
 
 /// A group that hosts can be members of and routers can forward.
-fn check_group(group: Ipv4Addr) -> Result<Ipv4Addr, Error> {
+pub(crate) fn check_group(group: Ipv4Addr) -> Result<Ipv4Addr, Error> {
     match group.octets() {
         [224, 0, 0, _] => Err(Error::GroupLinkLocal),
         [224..=239, ..] => Ok(group),

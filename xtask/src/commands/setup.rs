@@ -36,13 +36,16 @@ const fn tool(program: &'static str, package: &'static str) -> Tool {
 const LAB_TOOLS: [Tool; 2] = [tool("ip", "iproute2"), tool("ethtool", "ethtool")];
 
 /// What the tests call: the same, judges that are not ours, and routers that are not.
-const TEST_TOOLS: [Tool; 6] = [
+const TEST_TOOLS: [Tool; 9] = [
     LAB_TOOLS[0],
     LAB_TOOLS[1],
     tool("tshark", "tshark"),
     tool("bpftool", "bpftool"),
     tool("vtysh", "frr"),
     tool("igmpproxy", "igmpproxy"),
+    tool("keepalived", "keepalived"),
+    tool("nft", "nftables"),
+    tool("openssl", "openssl"),
 ];
 
 /// What the benchmark calls: the lab's tools, and those that igmpd is compared with.
@@ -64,7 +67,7 @@ const VM_TOOLS: [Tool; 6] = [
 ];
 /// Packages among them whose service would start with the installation and take the multicast routing of the machine;
 /// the service has the package's name. The tests start the programs themselves, in namespaces.
-const SERVICES: [&str; 3] = ["frr", "igmpproxy", "smcroute"];
+const SERVICES: [&str; 4] = ["frr", "igmpproxy", "keepalived", "smcroute"];
 
 /// Find or install what building and testing need
 ///
@@ -74,7 +77,7 @@ const SERVICES: [&str; 3] = ["frr", "igmpproxy", "smcroute"];
 /// with apt-get (through sudo when not root), rustup and cargo install.
 #[derive(Args)]
 pub struct Setup {
-    /// Also install what the tests call: tshark, bpftool, frr, igmpproxy, rustfmt, clippy
+    /// Also install what the tests call: tshark, bpftool, frr, igmpproxy, keepalived, rustfmt, clippy
     #[arg(long)]
     tests: bool,
     /// Show the output of every step as it comes (else: only when it fails, and in target/xtask/setup.log)

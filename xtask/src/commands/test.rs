@@ -21,7 +21,8 @@ use crate::workspace::cargo;
 ///
 /// The last line is `N passed, N failed, N skipped` over all floors; the exit status is 0 only when nothing failed. A
 /// floor in which no test ran counts as failed, and a test that cannot judge on this machine says why and counts as
-/// skipped. The floors packet and e2e need root, and call sudo when they are not.
+/// skipped. A few tests of the floors packet and e2e that fail beside others are run once more, alone; those that pass
+/// then are named and counted as flaky. These floors need root, and call sudo when they are not.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -176,11 +177,11 @@ fn run_tests(mut cargo: Command, own: &[&str], args: &[OsString]) -> Result<Tall
         .args(["--no-fail-fast", "--", "--show-output"])
         .args(own)
         .args(args);
-    judge(cargo, &mut stdout())
+    Ok(judge(cargo, &mut stdout())?.tally())
 }
 
 /// Runs tests, passes on what of their output is worth showing, and counts.
-fn judge(mut tests: Command, shown: &mut dyn Write) -> Result<Tally> {
+fn judge(mut tests: Command, shown: &mut dyn Write) -> Result<Reader> {
     let program = tests.get_program().to_owned();
     let program = program.display();
     tests.stdout(Stdio::piped());
@@ -206,11 +207,10 @@ fn judge(mut tests: Command, shown: &mut dyn Write) -> Result<Tally> {
     let status = child
         .wait()
         .with_context(|| format!("waiting for {program}"))?;
-    let mut tally = reader.tally();
-    if !status.success() && tally.failed == 0 {
+    if !status.success() && reader.tally().failed == 0 {
         // It did not compile, or a test binary died before it could say how many failed.
         eprintln!("error: {program}: {status}");
-        tally.failed = 1;
+        reader.died();
     }
-    Ok(tally)
+    Ok(reader)
 }

@@ -49,9 +49,19 @@ fn a_test_that_says_skip_is_skipped_not_passed() {
         Tally {
             passed: 1,
             failed: 1,
-            skipped: 2
+            skipped: 2,
+            flaky: 0
         }
     );
+}
+
+#[test]
+fn the_names_of_failing_tests_are_kept_over_several_binaries() {
+    let mut reader = Reader::default();
+    for line in OUTPUT.lines().chain(OUTPUT.lines()) {
+        reader.line(line);
+    }
+    assert_eq!(reader.failed(), ["stays", "stays"]);
 }
 
 #[test]
@@ -77,7 +87,8 @@ fn binaries_add_up_and_their_skips_stay_apart() {
         Tally {
             passed: 2,
             failed: 2,
-            skipped: 4
+            skipped: 4,
+            flaky: 0
         }
     );
     let (tally, _) = read(
@@ -101,6 +112,9 @@ fn the_last_line_is_plain() {
         passed: 12,
         failed: 0,
         skipped: 3,
+        flaky: 0,
     };
     assert_eq!(tally.to_string(), "12 passed, 0 failed, 3 skipped");
+    let flaky = Tally { flaky: 1, ..tally };
+    assert!(flaky.to_string().ends_with(" skipped, 1 flaky"));
 }

@@ -144,6 +144,11 @@ fn what_a_running_daemon_cannot_change_is_refused_by_name() {
         ),
         (
             "persist = true",
+            "persist = true\nmetrics = \"127.0.0.1:9464\"",
+            "daemon.metrics cannot change while igmpd runs (none -> \"127.0.0.1:9464\"); restart igmpd, or put it back",
+        ),
+        (
+            "persist = true",
             "persist = false",
             "daemon.persist cannot change while igmpd runs (true -> false); restart igmpd, or put it back",
         ),

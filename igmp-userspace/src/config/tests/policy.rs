@@ -114,6 +114,7 @@ fn every_key_of_an_interface_is_read() {
             ),
         ],
         forward_as_non_querier: true,
+        tell_accepted: false,
     };
     assert_eq!(read, expected);
 }

@@ -70,11 +70,12 @@ fn interfaces_by_file_with_flags_over_it() {
     );
 
     let over = parse_line(&format!(
-        "igmpd --config {path} --mode xdp-native --pin-path /p"
+        "igmpd --config {path} --mode xdp-native --pin-path /p --metrics 127.0.0.1:9464"
     ))
     .unwrap();
     assert_eq!(over.config.mode, Mode::XdpNative);
     assert_eq!(over.config.pin_path, Path::new("/p"));
+    assert_eq!(over.config.metrics, "127.0.0.1:9464".parse().ok());
     assert_eq!(over.config.interfaces, plain.config.interfaces);
 }
 
@@ -97,7 +98,7 @@ fn check_says_good_or_what_is_wrong() {
     assert_mistake(
         &format!("igmpd --config {path} --check"),
         &format!(
-            "igmpd: {path}:2: unknown key speed; the keys here are control_socket, pin_path, persist, \
+            "igmpd: {path}:2: unknown key speed; the keys here are control_socket, pin_path, metrics, persist, \
              hold_time"
         ),
     );

@@ -28,6 +28,7 @@ pub(super) async fn write(
         Response::Flows(rows) => write_rows(client, "flows", rows, patience).await,
         Response::Upstream(rows) => write_rows(client, "upstream", rows, patience).await,
         Response::Counters(rows) => write_rows(client, "counters", rows, patience).await,
+        Response::Backup(rows) => write_rows(client, "backup", rows, patience).await,
         Response::Acl(rows) => write_rows(client, "acl", rows, patience).await,
         Response::Config(_)
         | Response::Reload(_)

@@ -1,6 +1,7 @@
 //! Answers for people: tables, and TOML where the answer is a configuration.
 
 mod acl;
+mod backup;
 
 use std::io::{self, Write};
 use std::net::Ipv4Addr;
@@ -45,6 +46,7 @@ pub(super) fn text(
                 .filter(|counter| detail.zeros || counter.value > 0);
             counters(shown).write(out, bold)
         }
+        Response::Backup(rows) => backup::table(rows).write(out, bold),
         Response::Acl(rows) => acl::table(rows).write(out, bold),
         Response::Config(configs) => configs
             .iter()

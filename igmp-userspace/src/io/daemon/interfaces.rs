@@ -9,7 +9,7 @@ use crate::config::Role;
 use crate::io::links::Snapshot;
 use crate::io::netdev;
 use crate::io::ports::{ConfiguredPort, PortEvent};
-use crate::proto::{IfIndex, Input};
+use crate::proto::{IfIndex, Input, InterfacePolicy};
 
 impl Daemon {
     /// Brings everything in line with the devices there are.
@@ -27,6 +27,7 @@ impl Daemon {
         self.fib.set_output_mtus(self.ports.output_mtus());
         self.follow_upstream();
         self.open_ports();
+        self.follow_copied();
         self.follow_pins();
     }
 
@@ -85,7 +86,11 @@ impl Daemon {
             if let Some(link) = upstream::link(port) {
                 self.proxy.handle_link_ready(now, link);
             }
-        } else if let Some(input) = ready(port) {
+        } else if let Some(input) = ready(port, self.tells_accepted(port)) {
+            // Before it says anything.
+            let standby = self.peers.is_standby(&port.config.name);
+            let standby = Input::Standby { interface, standby };
+            self.router.handle_input(now, standby);
             self.router.handle_input(now, input);
         }
     }
@@ -100,8 +105,8 @@ impl Daemon {
     }
 }
 
-/// What the router has to know of a port that it runs on.
-pub(super) fn ready(port: &ConfiguredPort) -> Option<Input> {
+/// What the router has to know of a port that it runs on; `tell_accepted`: another gateway hears what is accepted there.
+pub(super) fn ready(port: &ConfiguredPort, tell_accepted: bool) -> Option<Input> {
     if port.config.role != Role::Downstream {
         return None;
     }
@@ -110,6 +115,9 @@ pub(super) fn ready(port: &ConfiguredPort) -> Option<Input> {
         params: port.config.params.clone(),
         addresses: port.running()?.to_vec(),
         alt_subnets: port.config.alt_subnets.clone(),
-        policy: port.config.policy.clone(),
+        policy: InterfacePolicy {
+            tell_accepted,
+            ..port.config.policy.clone()
+        },
     })
 }

@@ -3,8 +3,8 @@
 use igmp_common::police::Rate;
 use tracing::{error, info, warn};
 
-use super::Daemon;
 use super::interfaces::ready;
+use super::{Daemon, backup};
 use crate::api::Reload;
 use crate::config::{self, Config, Role};
 use crate::io::multicast_router;
@@ -49,6 +49,14 @@ impl Daemon {
     }
 
     fn follow_config(&mut self, config: Config) -> anyhow::Result<()> {
+        let profiles = backup::prepare(&config)?;
+        // An interface that comes in shares its hosts before it forwards to them.
+        let events = self.ports.set_gates(
+            backup::gates_ahead(&config, self.peers.gates()),
+            &mut self.datapath,
+            &self.socket,
+        );
+        self.handle_port_events(events);
         if upstream_name(&self.config) != upstream_name(&config) {
             // While there still is a way to say so. What is wanted is asked for again on the new one.
             self.leave_upstream();
@@ -60,7 +68,9 @@ impl Daemon {
             &self.snapshot,
             &mut self.datapath,
             &self.socket,
-        )?;
+        );
+        let events = events.inspect_err(|_| self.follow_roles())?;
+        self.follow_profiles(profiles, &config.control_socket);
         self.handle_port_events(events);
         if self.config.policy != config.policy {
             self.replace_policy(config.policy.clone());
@@ -80,7 +90,11 @@ impl Daemon {
     /// between: no member goes because its list has not come yet, or is gone already.
     fn replace_policy(&mut self, policy: Policy) {
         let now = self.now();
-        let running: Vec<_> = self.ports.iter().filter_map(ready).collect();
+        let running: Vec<_> = self
+            .ports
+            .iter()
+            .filter_map(|port| ready(port, self.tells_accepted(port)))
+            .collect();
         for mut input in running.clone() {
             if let Input::InterfaceReady { policy, .. } = &mut input {
                 policy.group_policy = None;

@@ -35,6 +35,11 @@ impl Daemon {
         self.publish(interface, kind);
     }
 
+    /// Tells what concerns no interface in particular.
+    pub(super) fn publish_for_all(&self, kind: EventKind) {
+        self.publisher.publish(None, kind);
+    }
+
     fn publish(&self, interface: IfIndex, kind: EventKind) {
         let interface = self.name_of(interface);
         match &kind {

@@ -39,7 +39,9 @@ impl Daemon {
     pub(super) fn demand(&self, group: Ipv4Addr) -> Demand {
         let states = || {
             let interfaces = self.router.interfaces();
-            interfaces.filter_map(|(_, interface)| interface.group(group))
+            interfaces
+                .filter(|(index, interface)| self.counts_upstream(*index, interface))
+                .filter_map(|(_, interface)| interface.group(group))
         };
         let subscriptions = states().map(|state| state.reception().into());
         let members = merge(subscriptions);

@@ -1,38 +1,55 @@
 //! The per-port egress program: loaded once per port with that port's constants.
 
 use anyhow::{Context, Result};
-use aya::maps::{MapData, MapError, PerCpuArray};
+use aya::maps::{Array, MapData, MapError, PerCpuArray};
 use aya::programs::{ProgramFd, Xdp};
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
-use igmp_common::maps::Mac;
+use igmp_common::maps::{EGRESS_DROP_GATE, EGRESS_DROP_TTL, GATE_OPEN, Mac};
 
 static EGRESS_OBJECT: &[u8] = include_bytes_aligned!(env!("IGMP_EGRESS_OBJECT"));
 
-/// The name of [`Egress::drops`] in output and metrics.
-pub const EGRESS_DROPS: &str = "egress_ttl_threshold";
-/// What it means, in one line.
-pub const EGRESS_DROPS_DESCRIPTION: &str =
-    "copies not sent because their TTL was not above the interface's threshold";
+/// What the program holds as constants.
+#[derive(Clone, Copy, Debug)]
+pub struct Constants {
+    /// The Ethernet source address of copies.
+    pub source: Mac,
+    /// Only packets are sent whose TTL was above this when they came in; 1 sends all.
+    pub ttl_threshold: u8,
+    /// The tag that copies get ([`igmp_common::maps::Port::tag`]).
+    pub tag: u32,
+    /// Nothing is sent unless [`Egress::set_gate`] has opened it.
+    pub has_gate: bool,
+}
+
+/// Copies that were not sent, since the program was loaded.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EgressDrops {
+    /// Their TTL was not above the port's threshold.
+    pub ttl_threshold: u64,
+    /// Another gateway serves the hosts.
+    pub gate_closed: u64,
+}
 
 /// A loaded egress program.
 pub struct Egress {
     ebpf: Ebpf,
+    gate: Array<MapData, u32>,
     drops: PerCpuArray<MapData, u64>,
 }
 
 impl Egress {
-    /// Loads the program that gives copies `source` as their Ethernet source address, and sends only those whose TTL was
-    /// above `ttl_threshold` when they came in; 1 sends all. They get `tag` ([`igmp_common::maps::Port::tag`]).
+    /// Loads the program.
     ///
     /// # Errors
     ///
     /// The kernel refuses the program; its log is part of the error.
-    pub fn load(source: Mac, ttl_threshold: u8, tag: u32) -> Result<Self> {
+    pub fn load(constants: Constants) -> Result<Self> {
         let mut ebpf = EbpfLoader::new()
             .btf(None)
-            .override_global("SOURCE_MAC", &source, true)
-            .override_global("TTL_THRESHOLD", &ttl_threshold, true)
-            .override_global("TAG", &tag, true)
+            .override_global("SOURCE_MAC", &constants.source, true)
+            .override_global("TTL_THRESHOLD", &constants.ttl_threshold, true)
+            .override_global("TAG", &constants.tag, true)
+            .override_global("HAS_GATE", &u8::from(constants.has_gate), true)
             .load(EGRESS_OBJECT)
             .context("loading the egress object")?;
         let program: &mut Xdp = ebpf
@@ -40,17 +57,31 @@ impl Egress {
             .context("kernel object: no igmp_egress")?
             .try_into()?;
         program.load().context("loading the egress program")?;
+        let gate = super::take(&mut ebpf, "GATE")?.try_into()?;
         let drops = super::take(&mut ebpf, "DROPS")?.try_into()?;
-        Ok(Self { ebpf, drops })
+        Ok(Self { ebpf, gate, drops })
     }
 
-    /// Copies not sent because of the TTL threshold, since the program was loaded.
+    /// Opens or closes the gate.
     ///
     /// # Errors
     ///
     /// The kernel refuses.
-    pub fn drops(&self) -> Result<u64, MapError> {
-        Ok(self.drops.get(&0, 0)?.iter().sum())
+    pub fn set_gate(&mut self, is_open: bool) -> Result<(), MapError> {
+        self.gate.set(0, if is_open { GATE_OPEN } else { 0 }, 0)
+    }
+
+    /// Copies that were not sent, since the program was loaded.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses.
+    pub fn drops(&self) -> Result<EgressDrops, MapError> {
+        let sum = |reason| Ok::<u64, MapError>(self.drops.get(&reason, 0)?.iter().sum());
+        Ok(EgressDrops {
+            ttl_threshold: sum(EGRESS_DROP_TTL)?,
+            gate_closed: sum(EGRESS_DROP_GATE)?,
+        })
     }
 
     /// The program, for `BPF_PROG_TEST_RUN`.

@@ -13,7 +13,7 @@ pub mod pool;
 mod sys;
 
 pub use attach::{AttachError, Attachment, Hook, Inherited, Place, has_tcx};
-pub use egress::{EGRESS_DROPS, EGRESS_DROPS_DESCRIPTION, Egress};
+pub use egress::{Constants as EgressConstants, Egress, EgressDrops};
 pub use sys::interface_name;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap as StdHashMap};

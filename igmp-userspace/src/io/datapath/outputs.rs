@@ -76,6 +76,7 @@ impl OutputLists {
         let mut sum = OutputDrops::default();
         for Raw(cpu) in self.drops.get(&slot, 0)?.iter() {
             sum.ttl_threshold += cpu.ttl_threshold;
+            sum.gate_closed += cpu.gate_closed;
             sum.mtu_exceeded += cpu.mtu_exceeded;
             sum.not_sent += cpu.not_sent;
         }

@@ -4,19 +4,22 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use igmp_common::maps::{
-    Mac, PORT_CLOSED, PORT_FILTERS_GROUPS, PORT_REPLICATES_IN_TC, PORT_UPSTREAM, Port, UNTAGGED,
+    Mac, PORT_CLOSED, PORT_FILTERS_GROUPS, PORT_GATE_CLOSED, PORT_REPLICATES_IN_TC, PORT_UPSTREAM,
+    Port, TTL_OF_NOTHING, UNTAGGED,
 };
 use igmp_common::police::Rate;
 use tracing::warn;
 
-use super::super::datapath::{AttachError, Datapath, Egress, Hook, Place};
+use super::super::datapath::{
+    AttachError, Datapath, Egress, EgressConstants, EgressDrops, Hook, Place,
+};
 use super::super::links::{Link, Snapshot};
 use super::super::packet_socket::{Multicast, PacketSocket};
 use super::super::vlan;
 use super::choice::{Choice, Facts};
 use super::hooks::Hooks;
 use super::trunk::Trunk;
-use super::{ConfiguredPort, PortEvent, foreign};
+use super::{ConfiguredPort, Gate, PortEvent, foreign};
 use crate::config::{Mode, Role};
 use crate::proto::IfIndex;
 
@@ -33,9 +36,9 @@ pub struct Device {
 }
 
 impl Device {
-    /// Copies that were not sent because of the TTL threshold.
+    /// Copies that the egress program did not send.
     #[must_use]
-    pub fn egress_drops(&self) -> u64 {
+    pub fn egress_drops(&self) -> EgressDrops {
         let drops = self.egress.as_ref().map(Egress::drops);
         drops.and_then(Result::ok).unwrap_or_default()
     }
@@ -273,15 +276,49 @@ pub(super) fn load_egress(
 }
 
 fn egress(port: &ConfiguredPort, link: &Link, tag: u32) -> Result<Option<Egress>> {
-    let load = |mac| Egress::load(mac, port.config.ttl_threshold, tag);
-    link.mac.map(load).transpose()
+    let Some(source) = link.mac else {
+        return Ok(None);
+    };
+    let mut egress = Egress::load(EgressConstants {
+        source,
+        ttl_threshold: port.config.ttl_threshold,
+        tag,
+        has_gate: port.gate != Gate::None,
+    })?;
+    egress.set_gate(port.gate == Gate::Open)?;
+    Ok(Some(egress))
+}
+
+/// Opens or closes the gate of a port that has one.
+pub(super) fn set_gate(
+    port: &mut ConfiguredPort,
+    gate: Gate,
+    igmp_rate: Rate,
+    datapath: &mut Datapath,
+) {
+    port.gate = gate;
+    let egress = port
+        .device
+        .as_mut()
+        .and_then(|device| device.egress.as_mut());
+    if let Some(egress) = egress
+        && let Err(error) = egress.set_gate(gate == Gate::Open)
+    {
+        warn!(
+            interface = port.config.name,
+            "kernel map not written: {error}"
+        );
+    }
+    tell_program(port, igmp_rate, datapath);
 }
 
 /// What the kernel programs need to know about a port.
 fn entry(port: &ConfiguredPort, link: &Link, igmp_rate: Rate, choice: &Choice) -> Port {
+    let is_gate_closed = port.gate == Gate::Closed;
     let own_flags = [
         (port.config.role == Role::Upstream, PORT_UPSTREAM),
-        (port.closed, PORT_CLOSED),
+        (port.closed || is_gate_closed, PORT_CLOSED),
+        (is_gate_closed, PORT_GATE_CLOSED),
         (
             !port.config.policy.group_filter.is_open(),
             PORT_FILTERS_GROUPS,
@@ -294,7 +331,11 @@ fn entry(port: &ConfiguredPort, link: &Link, igmp_rate: Rate, choice: &Choice) -
         slot: port.slot,
         flags: set.fold(choice.flags, |flags, (_, flag)| flags | flag),
         mac: link.mac.unwrap_or_default(),
-        ttl_threshold: port.config.ttl_threshold,
+        ttl_threshold: if is_gate_closed {
+            TTL_OF_NOTHING
+        } else {
+            port.config.ttl_threshold
+        },
         reserved: 0,
         device: choice.seat.device,
         tag: choice.seat.tag,

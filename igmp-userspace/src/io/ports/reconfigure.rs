@@ -15,7 +15,7 @@ use super::device::{
     World, attach, end_multicast, load_egress, receive_multicast, release, tell_program,
 };
 use super::follow::{attach_again, stop};
-use super::{ConfiguredPort, PortEvent, Ports};
+use super::{ConfiguredPort, Gate, PortEvent, Ports, gate_of};
 use crate::config::{InterfaceConfig, pattern};
 
 impl Ports {
@@ -84,7 +84,9 @@ impl Ports {
                 self.configured.push(port);
             } else if let Some(slot) = free.pop_first() {
                 self.warn_of_two_patterns(&config);
-                self.configured.push(new_port(config, slot, world.datapath));
+                let gate = gate_of(&self.gates, &config);
+                self.configured
+                    .push(new_port(config, slot, gate, world.datapath));
             } else {
                 left_out += 1;
             }
@@ -142,7 +144,8 @@ impl Ports {
     ) -> Result<BTreeMap<String, ConfiguredPort>> {
         let mut added = BTreeMap::new();
         let mut attach_one = |config: InterfaceConfig, slot: u32| {
-            let mut port = new_port(config, slot, world.datapath);
+            let gate = gate_of(&self.gates, &config);
+            let mut port = new_port(config, slot, gate, world.datapath);
             let name = port.config.name.clone();
             if let Some(link) = snapshot.links.get(&name) {
                 let device = attach(&mut port, link, snapshot, world);
@@ -197,11 +200,19 @@ fn log_attached(port: &ConfiguredPort) {
 }
 
 /// A port without a device, whose counters start at zero.
-fn new_port(config: InterfaceConfig, slot: u32, datapath: &mut Datapath) -> ConfiguredPort {
+fn new_port(
+    config: InterfaceConfig,
+    slot: u32,
+    gate: Gate,
+    datapath: &mut Datapath,
+) -> ConfiguredPort {
     if let Err(error) = datapath.reset_counters(slot) {
         warn!(interface = config.name, "counters not zeroed: {error}");
     }
-    ConfiguredPort::new(config, slot)
+    ConfiguredPort {
+        gate,
+        ..ConfiguredPort::new(config, slot)
+    }
 }
 
 /// Gives a port its new configuration, which is another one.

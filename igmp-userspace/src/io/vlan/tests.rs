@@ -45,6 +45,7 @@ fn eth0(index: u32) -> Link {
         mac: Some([2, 0, 0, 0, 0, 1]),
         mtu: 9000,
         is_veth: false,
+        is_ppp: false,
         vlan: None,
         tag_offload: TagOffload::default(),
         xdp: None,

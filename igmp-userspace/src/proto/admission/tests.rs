@@ -8,7 +8,7 @@ const HOST: &str = "10.0.0.7";
 #[track_caller]
 fn refused(sim: &mut Sim, counter: Counter) {
     sim.expects_nothing();
-    assert!(sim.interface().querier().is_self);
+    assert!(sim.interface().querier().unwrap().is_self);
     let refusals: Vec<_> = sim
         .interface()
         .counters()

@@ -175,15 +175,14 @@ impl Reference {
         let is_mapped =
             is_source_specific && version < Version::V3 && !self.rules.mapped.is_empty();
         if record_type == ChangeToInclude && list.is_empty() {
+            if is_source_specific && version < Version::V3 && !is_mapped {
+                return;
+            }
             if let Some(host) = host {
                 self.groups.get_mut(&address).unwrap().forget_host(host);
             }
             let group = &self.groups[&address];
-            if !self.is_querier()
-                || group.is_empty()
-                || group.mode() == Version::V1
-                || is_source_specific && version < Version::V3 && !is_mapped
-            {
+            if !self.is_querier() || group.is_empty() || group.mode() == Version::V1 {
                 return;
             }
             let prompt_for_v3 = self.rules.prompt_leave;

@@ -7,7 +7,7 @@ use crate::wire::{self, Query, RecordType, Version};
 const RIVAL: &str = "10.0.0.1";
 
 fn querier(sim: &Sim) -> (String, bool) {
-    let Querier { address, is_self } = sim.interface().querier();
+    let Querier { address, is_self } = sim.interface().querier().unwrap();
     (address.to_string(), is_self)
 }
 

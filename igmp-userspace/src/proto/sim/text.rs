@@ -37,6 +37,10 @@ pub(super) fn tell(event: &Event) -> String {
 pub(super) fn describe(output: &Output) -> String {
     match output {
         Output::Event(_) => unreachable!("events are a list of their own"),
+        Output::Accepted { interface } => {
+            assert_eq!(*interface, LAN);
+            "accepted".to_owned()
+        }
         Output::MembershipChanged { interface, group } => {
             assert_eq!(*interface, LAN);
             format!("changed {group}")

@@ -288,7 +288,7 @@ fn the_querier_leaves_its_timers_alone_when_another_asks() {
     assert_eq!(sim.state(G), "EXCLUDE@310");
     assert_eq!(sim.counter(Counter::QueryWhileQuerier), 1);
     assert!(
-        sim.interface().querier().is_self,
+        sim.interface().querier().unwrap().is_self,
         "only General Queries elect (section 6.6.2)"
     );
 }

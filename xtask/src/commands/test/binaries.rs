@@ -16,6 +16,9 @@ use crate::workspace::{cargo, find_program, is_root, root};
 
 /// Each of them runs as many tests at a time as the machine has processors.
 const AT_ONCE: usize = 3;
+/// Tests that failed are run once more by themselves when there are no more of them: three binaries at a time, on whatever
+/// else the machine has to do, can make a test late that is not at fault. It is said which these were.
+const AGAIN: usize = 3;
 /// How the names of those begin that measure, and want the machine for themselves.
 const ALONE: &str = "e2e_alone_";
 
@@ -56,12 +59,19 @@ pub fn run(
 
     let queue = Mutex::new(together.into_iter());
     let next = || queue.lock().expect("no worker panics").next();
+    let failed = Mutex::new(Vec::new());
+    let note = |binary: &Path, names: &[String]| {
+        let names = names.iter().map(|name| (binary.to_owned(), name.clone()));
+        failed.lock().expect("no worker panics").extend(names);
+    };
     let work = || -> Result<Tally> {
         let mut sum = Tally::default();
         while let Some(binary) = next() {
             let started = Instant::now();
             let mut output = Vec::new();
-            sum += judge(command(&binary), &mut output)?;
+            let result = judge(command(&binary), &mut output)?;
+            note(&binary, result.failed());
+            sum += result.tally();
             // In one piece: others end at the same time.
             let mut stdout = stdout().lock();
             stdout.write_all(&output)?;
@@ -79,7 +89,27 @@ pub fn run(
         Ok(())
     })?;
     for binary in alone {
-        sum += judge(command(&binary), &mut stdout())?;
+        let result = judge(command(&binary), &mut stdout())?;
+        note(&binary, result.failed());
+        sum += result.tally();
+    }
+
+    let failed = failed.into_inner().expect("no worker panics");
+    if failed.len() > AGAIN {
+        return Ok(sum);
+    }
+    for (binary, test) in failed {
+        let mut again = command(&binary);
+        again.args(["--exact", &test, "--test-threads", "1"]);
+        let what = format!("{}::{test}", name(&binary));
+        println!("{what} failed; once more, alone:");
+        let result = judge(again, &mut stdout())?.tally();
+        if (result.passed, result.failed) == (1, 0) {
+            println!("FLAKY {what}: failed beside others, passed alone");
+            sum.failed -= 1;
+            sum.passed += 1;
+            sum.flaky += 1;
+        }
     }
     Ok(sum)
 }

@@ -1,4 +1,4 @@
-//! Remote backup profiles, as a comment: this version does not read them.
+//! Remote backup profiles, as a comment: the role and the keys are not in the file.
 
 use super::interface::Interface;
 use super::views::View;
@@ -13,7 +13,7 @@ pub(super) fn write(out: &mut Document, views: &[View<'_>], interfaces: &[Interf
         out.gap();
         out.warn(
             view.head.number,
-            format!("this version does not copy IGMP to a backup: remote-backup-profile {name} is a comment"),
+            format!("remote-backup-profile {name} is a comment: give it a role, and keys made by `igmpctl backup keygen`"),
         );
         out.comment("[[remote_backup_profile]]");
         out.comment(&format!("name = {}", toml::Value::from(name)));

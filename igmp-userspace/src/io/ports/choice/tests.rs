@@ -17,6 +17,7 @@ fn ethernet() -> Link {
         up: true,
         mac: Some([2, 0, 0, 0, 0, 1]),
         is_veth: false,
+        is_ppp: false,
         vlan: None,
         tag_offload: TagOffload::default(),
         xdp: None,
