@@ -111,6 +111,20 @@ fn the_answers_to_a_query_before_the_join_and_to_the_last_before_the_leave_are_g
     assert!(is_good(frames, 3));
 }
 
+/// One query may have come before the capture began, and its answer is due within the response interval (1 s).
+#[test]
+fn one_answer_to_a_query_that_nobody_saw_is_good_shortly_after_the_join_only() {
+    let with = |reports: &[u64]| {
+        let unasked = reports
+            .iter()
+            .map(|at| record(*at, RecordType::IsEx, GROUP));
+        is_good(version_3().into_iter().chain(unasked).collect(), 3)
+    };
+    assert!(with(&[800]));
+    assert!(!with(&[800, 850]));
+    assert!(!with(&[2_000]));
+}
+
 #[test]
 fn version_2_without_an_answer_or_a_leave_or_with_a_report_too_many_is_found() {
     for missing in [3, 5, 6] {
