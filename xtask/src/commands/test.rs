@@ -69,8 +69,8 @@ const DEFAULT: [Floor; 7] = [
     Floor::E2e,
     Floor::E2eTc,
 ];
-/// How the names of the test binaries begin that IGMPD_MODE changes nothing of.
-const ONCE: &str = "e2e_once_";
+/// What is in the names of the test binaries that IGMPD_MODE changes nothing of.
+const ONCE: &str = "_once_";
 
 impl Test {
     pub fn run(self) -> Result<ExitCode> {
@@ -155,7 +155,7 @@ impl Floor {
 /// Runs the test binaries of igmp-tests whose names begin with `prefix`, as root.
 ///
 /// `mode` is how igmpd handles packets in them; `None` leaves that to the environment, or to igmpd. Another mode changes
-/// nothing of what begins with [`ONCE`].
+/// nothing of what has [`ONCE`] in its name.
 fn in_the_kernel(
     progress: &Progress,
     prefix: &str,

@@ -22,7 +22,7 @@ const AGAIN: usize = 3;
 /// How the names of those begin that measure, and want the machine for themselves.
 const ALONE: &str = "e2e_alone_";
 
-/// Builds the test binaries whose names begin with `prefix`, but not with `except`, and runs them as root.
+/// Builds the test binaries whose names begin with `prefix` and do not contain `except`, and runs them as root.
 ///
 /// `prepare` sets what they find in their environment.
 pub fn run(
@@ -52,7 +52,7 @@ pub fn run(
         command
     };
     let mut binaries = build(prefix)?;
-    binaries.retain(|binary| !except.is_some_and(|except| name(binary).starts_with(except)));
+    binaries.retain(|binary| !except.is_some_and(|except| name(binary).contains(except)));
     let (alone, together): (Vec<_>, Vec<_>) = binaries
         .into_iter()
         .partition(|binary| name(binary).starts_with(ALONE));
