@@ -21,9 +21,9 @@ use anyhow::{Context, Result, bail, ensure};
 use aya::maps::{MapData, RingBuf};
 use aya::programs::{TestRun, TestRunAttrs, TestRunOptions};
 use igmp_common::Counter;
+use igmp_common::flow_table::FlowStats;
 use igmp_common::maps::{
-    FlowStats, OutputDrops, PORT_CLOSED, PORT_FILTERS_GROUPS, PORT_TC, PORT_UPSTREAM, Port,
-    Refusal, UNTAGGED,
+    OutputDrops, PORT_CLOSED, PORT_FILTERS_GROUPS, PORT_TC, PORT_UPSTREAM, Port, Refusal, UNTAGGED,
 };
 use igmp_common::police::Rate;
 use igmp_userspace::fib::routes::Member;
@@ -421,10 +421,7 @@ impl World {
             group,
             source: None,
         };
-        let (_, flow) = (self.fib.flows())
-            .find(|(flow, _)| *flow == id)
-            .context("no such flow")?;
-        Ok(self.datapath.flow_stats(flow.stats)?)
+        self.datapath.flow_stats(id).context("no such flow")
     }
 
     /// igmpd says that it lives, and is believed for so long; zero is for ever.

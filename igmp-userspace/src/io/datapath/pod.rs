@@ -1,10 +1,7 @@
 //! Lets aya read and write the map types of `igmp-common`, which knows nothing of aya.
 
 use aya::Pod;
-use igmp_common::maps::{
-    Control, FlowEntry, FlowKey, FlowStats, OutputDrops, OutputsBlock, OutputsKey, Port, SourceKey,
-    VlanKey,
-};
+use igmp_common::maps::{Control, OutputDrops, OutputsBlock, OutputsKey, Port, SourceKey, VlanKey};
 
 /// A map key or value of `igmp-common`.
 #[derive(Clone, Copy, Debug)]
@@ -20,9 +17,6 @@ macro_rules! pod {
 
 pod!(
     Control,
-    FlowEntry,
-    FlowKey,
-    FlowStats,
     OutputDrops,
     OutputsBlock,
     OutputsKey,
