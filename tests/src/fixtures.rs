@@ -46,6 +46,8 @@ pub const PORT: IfIndex = IfIndex(1);
 pub const LOOPBACK: IfIndex = IfIndex(1);
 /// The interface of the gateway's other subnet: no device has this index.
 const ELSEWHERE: IfIndex = IfIndex(1 << 30);
+/// Flows that the table of a [`World`] has room for.
+pub const MAX_FLOWS: u32 = 1024;
 const SLOT: u32 = 5;
 const OUTPUT_SLOT: u32 = 6;
 /// A VLAN of the device that test frames come in on, once [`World::add_vlan`] has made it a port. No device has this
@@ -179,7 +181,7 @@ impl World {
         alt_subnets: &[&str],
     ) -> Result<Self> {
         let options = Options {
-            max_flows: 1024,
+            max_flows: MAX_FLOWS,
             kernel_log: false,
         };
         let Loaded {

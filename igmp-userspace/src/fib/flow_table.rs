@@ -54,6 +54,7 @@ impl<W: Deref<Target = [AtomicU64]>> FlowTable<W> {
             return Ok(());
         }
         let word = key.to_word();
+        debug_assert_eq!(FlowKey::from_word(word), Some(key), "not a group");
         let home = self.spread.home(word);
         let mut slots = home * SLOTS..(home + MAX_PROBES) * SLOTS;
         let is_free = |slot: &u32| self.flow_in(*slot).is_none();
