@@ -2,9 +2,9 @@
 //!
 //! With many flows a look-up costs what it waits for memory. Key and entry of a flow are 16 octets, four of them fill a
 //! cache line ([`FlowBucket`]), and the table is three quarters full with [`homes`]: nearly nine of ten flows are found in
-//! the first line that is read, the others in the lines behind it. The index of a flow's packet and byte counts is the
-//! number of its slot. A search begins at the key's home and goes from bucket to bucket; there are buckets behind the last
-//! home, so that it never wraps around.
+//! the first line that is read, most others in the next. The index of a flow's packet and byte counts is the number of its
+//! slot. A search begins at the key's home and goes on by ever longer steps, 1, 2, 3 buckets, so that searches from homes
+//! nearby part; there are buckets behind the last home, so that it never wraps around.
 //!
 //! One writer changes single words while packets are looked up. An entry is one word. A flow never moves; its slot gets the
 //! entry before the key, and loses the key first. A search ends at a bucket with a slot that was never used since somebody
@@ -117,9 +117,9 @@ pub struct FlowStats {
 }
 const _: () = assert!(size_of::<FlowStats>() == 16);
 
-/// Buckets that a search reads at most. Of a million flows the farthest is some 60 buckets from home; that one finds no
-/// slot within this many is an accident of one in millions of tables.
-pub const MAX_PROBES: u32 = 128;
+/// Buckets that a search reads at most. It takes 25 to find the farthest of a million flows in a table as full as it gets;
+/// each further one makes it less than half as likely that a flow finds no slot.
+pub const MAX_PROBES: u32 = 32;
 
 /// Buckets that are home to keys, in a table of `max_flows` flows: one for every three.
 #[must_use]
@@ -132,7 +132,14 @@ pub const fn homes(max_flows: u32) -> u32 {
 #[must_use]
 #[inline(always)]
 pub const fn buckets(homes: u32) -> u32 {
-    homes + MAX_PROBES - 1
+    probe(homes - 1, MAX_PROBES - 1) + 1
+}
+
+/// The bucket that the search from `home` reads after `step` others.
+#[must_use]
+#[inline(always)]
+pub const fn probe(home: u32, step: u32) -> u32 {
+    home + step * (step + 1) / 2
 }
 
 /// How keys are spread over a table.
@@ -174,10 +181,10 @@ pub fn look_up<B: Bucket>(
     key: u64,
     bucket: impl Fn(u32) -> Option<B>,
 ) -> Option<(u32, FlowEntry)> {
-    let home = spread.home(key);
-    let mut probes: u64 = 0;
-    while probes < MAX_PROBES as u64 {
-        let number = home + probes as u32;
+    // [`probe`] without its multiplication.
+    let mut number = spread.home(key);
+    let mut step: u64 = 0;
+    while step < MAX_PROBES as u64 {
         let bucket = bucket(number)?;
         let slot = slot_of(&bucket, key);
         // If the slot is this flow's before its entry is read, and after, then it is this flow's entry.
@@ -190,7 +197,8 @@ pub fn look_up<B: Bucket>(
         if (0..SLOTS).any(|slot| bucket.key(slot) == FlowKey::EMPTY) {
             return None;
         }
-        probes += 1;
+        step += 1;
+        number += step as u32;
     }
     None
 }

@@ -1,10 +1,10 @@
 //! The writer's side of the flow table ([`igmp_common::flow_table`]): pure, over any words.
 
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use igmp_common::flow_table::{
-    Bucket, FlowEntry, FlowKey, MAX_PROBES, SLOTS, Spread, buckets, look_up,
+    Bucket, FlowEntry, FlowKey, MAX_PROBES, SLOTS, Spread, buckets, look_up, probe,
 };
 
 /// Words of a bucket: its keys, then its entries.
@@ -56,11 +56,11 @@ impl<W: Deref<Target = [AtomicU64]>> FlowTable<W> {
         let word = key.to_word();
         debug_assert_eq!(FlowKey::from_word(word), Some(key), "not a group");
         let home = self.spread.home(word);
-        let mut slots = home * SLOTS..(home + MAX_PROBES) * SLOTS;
+        let mut slots = path(home).flat_map(slots_of);
         let is_free = |slot: &u32| self.flow_in(*slot).is_none();
         let slot = slots.find(is_free).ok_or(NoSlot)?;
-        for bucket in home..slot / SLOTS {
-            self.passers[bucket as usize] += 1;
+        for passed in path(home).take_while(|bucket| *bucket != slot / SLOTS) {
+            self.passers[passed as usize] += 1;
         }
         taken(slot);
         self.entry(slot).store(entry.to_word(), Ordering::Release);
@@ -82,7 +82,8 @@ impl<W: Deref<Target = [AtomicU64]>> FlowTable<W> {
         // For a CPU that reads the next flow's key after the entry, against the order of the program: it finds no outputs
         // rather than this flow's.
         self.entry(slot).store(0, Ordering::Release);
-        for passed in self.spread.home(key.to_word())..bucket {
+        let home = self.spread.home(key.to_word());
+        for passed in path(home).take_while(|passed| *passed != bucket) {
             self.passers[passed as usize] -= 1;
             if self.passers[passed as usize] == 0 {
                 self.clear_tombstones(passed);
@@ -99,7 +100,7 @@ impl<W: Deref<Target = [AtomicU64]>> FlowTable<W> {
 
     /// No search goes past `bucket` any more.
     fn clear_tombstones(&self, bucket: u32) {
-        for slot in bucket * SLOTS..(bucket + 1) * SLOTS {
+        for slot in slots_of(bucket) {
             if self.flow_in(slot).is_none() {
                 self.key(slot).store(FlowKey::EMPTY, Ordering::Release);
             }
@@ -117,6 +118,15 @@ impl<W: Deref<Target = [AtomicU64]>> FlowTable<W> {
     fn entry(&self, slot: u32) -> &AtomicU64 {
         entry(bucket(&self.words, slot / SLOTS), slot % SLOTS)
     }
+}
+
+/// The buckets that a search reads, in its order.
+fn path(home: u32) -> impl Iterator<Item = u32> {
+    (0..MAX_PROBES).map(move |step| probe(home, step))
+}
+
+fn slots_of(bucket: u32) -> Range<u32> {
+    bucket * SLOTS..(bucket + 1) * SLOTS
 }
 
 /// What a packet finds that looks for `key`.
