@@ -13,7 +13,6 @@
 use crate::maps::MAX_SETS;
 
 /// Key of a flow. An all-zero `source` is (*,G): any source without an entry of its own.
-#[repr(C)]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct FlowKey {
     /// IPv4 source, as on the wire; zero = any.
@@ -45,7 +44,7 @@ impl FlowKey {
             return None;
         }
         let [a, b, c, d, source @ ..] = word.to_be_bytes();
-        let group = u32::from_be_bytes([a, b, c, d]) | CLASS_D;
+        let group = CLASS_D | u32::from_be_bytes([a, b, c, d]);
         Some(Self {
             source,
             group: group.to_be_bytes(),
@@ -57,7 +56,6 @@ impl FlowKey {
 const CLASS_D: u32 = 0xe000_0000;
 
 /// Where the packets of a flow go, by where they came from (RFC 4605 section 4.2).
-#[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct FlowEntry {
     /// Replication set for packets from the upstream interface; [`NO_SET`](crate::maps::NO_SET) = nobody.
@@ -74,21 +72,19 @@ impl FlowEntry {
     /// As it stands in a slot.
     #[must_use]
     pub const fn to_word(self) -> u64 {
-        let [a, b] = self.set_from_upstream.to_ne_bytes();
-        let [c, d] = self.set_from_downstream.to_ne_bytes();
-        let [e, f, g, h] = self.flags.to_ne_bytes();
-        u64::from_ne_bytes([a, b, c, d, e, f, g, h])
+        let sets = self.set_from_upstream as u64 | (self.set_from_downstream as u64) << 16;
+        sets | (self.flags as u64) << 32
     }
 
     /// What stands in a slot.
     #[must_use]
     #[inline(always)]
+    #[allow(clippy::cast_possible_truncation, reason = "parts of the word")]
     pub const fn from_word(word: u64) -> Self {
-        let [a, b, c, d, e, f, g, h] = word.to_ne_bytes();
         Self {
-            set_from_upstream: u16::from_ne_bytes([a, b]),
-            set_from_downstream: u16::from_ne_bytes([c, d]),
-            flags: u32::from_ne_bytes([e, f, g, h]),
+            set_from_upstream: word as u16,
+            set_from_downstream: (word >> 16) as u16,
+            flags: (word >> 32) as u32,
         }
     }
 }
@@ -157,11 +153,11 @@ impl Spread {
     #[must_use]
     #[inline(always)]
     pub const fn home(self, key: u64) -> u32 {
-        // A prime-like constant without structure: 2^64 divided by the golden ratio.
+        // Without structure: 2^64 divided by the golden ratio.
         const FIXED: u64 = 0x9e37_79b9_7f4a_7c15;
-        let mixed = (key ^ key >> 32).wrapping_mul(self.seed);
-        let mixed = (mixed ^ mixed >> 32).wrapping_mul(FIXED);
-        ((mixed >> 32) * self.homes as u64 >> 32) as u32
+        let mixed = (key ^ (key >> 32)).wrapping_mul(self.seed);
+        let mixed = (mixed ^ (mixed >> 32)).wrapping_mul(FIXED);
+        (((mixed >> 32) * self.homes as u64) >> 32) as u32
     }
 }
 
@@ -176,6 +172,7 @@ pub trait Bucket {
 /// The slot that has `key`, counted from the table's first, and its entry. `bucket` gives the bucket with a number, if there
 /// is one.
 #[inline(always)]
+#[allow(clippy::cast_possible_truncation, reason = "steps are few")]
 pub fn look_up<B: Bucket>(
     spread: Spread,
     key: u64,
@@ -184,7 +181,7 @@ pub fn look_up<B: Bucket>(
     // [`probe`] without its multiplication.
     let mut number = spread.home(key);
     let mut step: u64 = 0;
-    while step < MAX_PROBES as u64 {
+    while step < u64::from(MAX_PROBES) {
         let bucket = bucket(number)?;
         let slot = slot_of(&bucket, key);
         // If the slot is this flow's before its entry is read, and after, then it is this flow's entry.
@@ -205,6 +202,7 @@ pub fn look_up<B: Bucket>(
 
 /// The slot that has `key`; the last one, if none has. Without branches: which slot it is cannot be predicted.
 #[inline(always)]
+#[allow(clippy::cast_possible_truncation, reason = "at most three")]
 fn slot_of(bucket: &impl Bucket, key: u64) -> u32 {
     let not_0 = differ(bucket.key(0), key);
     let not_01 = not_0 & differ(bucket.key(1), key);

@@ -36,7 +36,7 @@ pub static FLOWS: Array<FlowBucket> = Array::with_max_entries(1, BPF_F_MMAPABLE)
 #[map]
 pub static FLOW_STATS: Array<FlowStats> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
-/// [`Spread::homes`] of [`FLOWS`]. Set when the programs are loaded.
+/// [`Spread::homes`](igmp_common::flow_table::Spread::homes) of [`FLOWS`]. Set when the programs are loaded.
 #[unsafe(no_mangle)]
 pub static FLOW_HOMES: Global<u32> = Global::new(1);
 

@@ -36,7 +36,7 @@ fn check_in(
     source_mac: Option<[u8; 6]>,
 ) {
     let destination = datagram.destination;
-    let group = Ipv4Addr::from(u32::from(destination) & 0x0fff_ffff | 0xe000_0000);
+    let group = Ipv4Addr::from((u32::from(destination) & 0x0fff_ffff) | 0xe000_0000);
     world.join(group, FilterMode::Exclude, &[]).unwrap();
     let frame = datagram.frame();
     let outcome = world.run(&frame).unwrap();
