@@ -119,10 +119,10 @@ impl Flows {
     ///
     /// [`WriteError::NoSuchFlow`].
     pub fn delete(&mut self, id: FlowId) -> Result<(), WriteError> {
-        match self.table.remove(flow_key(id)) {
-            true => Ok(()),
-            false => Err(WriteError::NoSuchFlow),
+        if !self.table.remove(flow_key(id)) {
+            return Err(WriteError::NoSuchFlow);
         }
+        Ok(())
     }
 
     /// What a flow has counted since it was installed; `None` = it is not in the table.
