@@ -2,8 +2,8 @@
 
 use aya::Pod;
 use igmp_common::maps::{
-    Control, FlowEntry, FlowKey, FlowStats, OutputDrops, OutputsBlock, OutputsKey, Port, SourceKey,
-    VlanKey,
+    Control, FlowEntry, FlowKey, FlowStats, OutputDrops, OutputsBlock, OutputsKey, Port, PortRow,
+    SoleOutput, SourceKey, VlanKey,
 };
 
 /// A map key or value of `igmp-common`.
@@ -27,6 +27,8 @@ pod!(
     OutputsBlock,
     OutputsKey,
     Port,
+    PortRow,
+    SoleOutput,
     SourceKey,
     VlanKey
 );
