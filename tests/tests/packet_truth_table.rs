@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use igmp_common::Counter;
 use igmp_tests::fixtures::datagram::{Datagram, PORT_MAC, group_mac};
 use igmp_tests::fixtures::{Cable, OUTPUT_MAC, Verdict, World};
+use igmp_userspace::io::datapath::Hook;
 use igmp_userspace::proto::FilterMode;
 
 const G: Ipv4Addr = Ipv4Addr::new(239, 1, 1, 1);
@@ -21,17 +22,15 @@ use Row::{Forwarded, Left};
 
 /// Runs one stimulus in both hooks, in XDP by way of a set and past it.
 fn check(stimulus: &str, row: &Row, datagram: &Datagram) {
-    check_in(&mut World::new().unwrap(), stimulus, row, datagram, None);
     let cable = Cable::new();
-    // What is left to the kernel is so before there is a way.
-    if matches!(row, Forwarded) {
-        cable.namespace.enter(|| {
-            let mut world = World::sending_to(cable.near, 1).unwrap();
-            world.take_short_way().unwrap();
-            check_in(&mut world, stimulus, row, datagram, Some(PORT_MAC));
-        });
-    }
-    cable.with_tc(|world| check_in(world, stimulus, row, datagram, Some(OUTPUT_MAC)));
+    cable.namespace.enter(|| {
+        let mut world = World::sending_to(cable.near, 1).unwrap();
+        check_in(&mut world, stimulus, row, datagram, None);
+        world.take_short_way().unwrap();
+        check_in(&mut world, stimulus, row, datagram, Some(PORT_MAC));
+        world.use_hook(Hook::Tc).unwrap();
+        check_in(&mut world, stimulus, row, datagram, Some(OUTPUT_MAC));
+    });
 }
 
 /// Runs one stimulus against `world`, where every destination, forwardable or not, has a flow. In TC the frame that the
@@ -67,6 +66,7 @@ fn check_in(
             assert_eq!(outcome.frame, frame, "{stimulus}: not left as it was");
         }
     }
+    world.leave(destination).unwrap();
 }
 
 /// Rows that differ from a plain datagram to G in the fields that `$change` sets.
