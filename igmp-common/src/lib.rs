@@ -9,6 +9,7 @@
 
 pub mod checksum;
 pub mod counters;
+pub mod flow_table;
 pub mod frame;
 pub mod maps;
 pub mod police;

@@ -1,5 +1,7 @@
 //! Keys and values of the BPF maps. Writer and reader of each map are listed in `docs/datapath.md`.
 
+#[cfg(doc)]
+use crate::flow_table::{FlowBucket, FlowEntry};
 use crate::police::Rate;
 
 /// Ethernet address.
@@ -13,33 +15,6 @@ macro_rules! assert_layout {
     };
 }
 
-/// Key of `FLOWS`. An all-zero `source` is (*,G): any source without an entry of its own.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub struct FlowKey {
-    /// IPv4 source, as on the wire; zero = any.
-    pub source: [u8; 4],
-    /// IPv4 group, as on the wire.
-    pub group: [u8; 4],
-}
-assert_layout!(FlowKey, 8);
-
-/// Value of `FLOWS`: where packets go, by where they came from (RFC 4605 section 4.2).
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct FlowEntry {
-    /// Replication set for packets from the upstream interface; [`NO_SET`] = nobody.
-    pub set_from_upstream: u32,
-    /// Replication set for packets from a downstream interface; [`NO_SET`] = nobody.
-    pub set_from_downstream: u32,
-    /// Index into `FLOW_STATS`.
-    pub stats: u32,
-    /// `FLOW_*`, and in the upper half (from bit [`FLOW_MTU_SHIFT`]) octets of the largest IPv4 packet that every output
-    /// takes: the TC program replicates larger ones.
-    pub flags: u32,
-}
-assert_layout!(FlowEntry, 16);
-
 /// [`FlowEntry::flags`]: the TC program replicates, wherever the packets come in.
 pub const FLOW_TC: u32 = 1;
 /// [`FlowEntry::flags`]: the packets go on to the kernel too, for sockets of this host. With [`FLOW_TC`] only.
@@ -50,20 +25,9 @@ pub const FLOW_MTU_SHIFT: u32 = 16;
 /// Replication set 0 is never installed: a flow that names it has no outputs.
 pub const NO_SET: u32 = 0;
 
-/// Version of what the next igmpd reads when it takes over: [`FlowKey`], [`FlowEntry`], [`OutputsKey`], [`OutputsBlock`],
-/// [`Control`] and [`RecordHeader`]. Another one has to be given to any change of these after a release.
-pub const LAYOUT_VERSION: u32 = 1;
-
-/// Per-CPU value of `FLOW_STATS`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct FlowStats {
-    /// Packets forwarded (counted once, not per copy).
-    pub packets: u64,
-    /// Their IPv4 total lengths.
-    pub bytes: u64,
-}
-assert_layout!(FlowStats, 16);
+/// Version of what the next igmpd reads when it takes over: [`FlowBucket`], [`OutputsKey`], [`OutputsBlock`], [`Control`]
+/// and [`RecordHeader`]. Another one has to be given to any change of these after a release.
+pub const LAYOUT_VERSION: u32 = 2;
 
 /// Key of `OUTPUTS`: one of the blocks that list a replication set's outputs, for the TC program and for the next igmpd.
 #[repr(C)]
@@ -371,8 +335,6 @@ pub const MAX_OUTPUTS: usize = 1024;
 pub const OUTPUTS_IN_BLOCK: usize = 16;
 /// Capacity of `OUTPUTS`: twice the sets, because most sets have at most one block.
 pub const MAX_OUTPUTS_BLOCKS: u32 = 2 * MAX_SETS;
-/// Default capacity of `FLOWS` and `FLOW_STATS`; `max_flows` overrides it at load time.
-pub const DEFAULT_MAX_FLOWS: u32 = 65_536;
 /// Bytes of the `EVENTS` ring: about 90,000 IGMPv2 messages.
 pub const RING_BYTES: u32 = 8 << 20;
 /// Bytes of the `REFUSALS` ring: about 2,700 records, the bursts of 50 interfaces.

@@ -1,16 +1,19 @@
 //! The straight path of a frame, the same in every hook: parse, look up the flow, check where it came from.
 
-use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
+use aya_ebpf::helpers::generated::{bpf_get_smp_processor_id, bpf_ktime_get_coarse_ns};
 use aya_ebpf::maps::lpm_trie::Key;
 use igmp_common::Counter;
+use igmp_common::flow_table::{self, Bucket, FlowBucket, FlowEntry, FlowKey, Spread};
 use igmp_common::frame::{Frame, Multicast};
 use igmp_common::maps::{
-    AcceptedSource, Control, FlowEntry, FlowKey, GROUP_SERVED, NO_SET, PORT_CLOSED,
-    PORT_FILTERS_GROUPS, PORT_UPSTREAM, Port, SOURCE_ACCEPTED, SOURCE_ANYWHERE, SOURCE_MARTIAN,
-    SourceKey, TOWARDS_UPSTREAM, UNTAGGED, VlanKey,
+    AcceptedSource, Control, GROUP_SERVED, NO_SET, PORT_CLOSED, PORT_FILTERS_GROUPS, PORT_UPSTREAM,
+    Port, SOURCE_ACCEPTED, SOURCE_ANYWHERE, SOURCE_MARTIAN, SourceKey, TOWARDS_UPSTREAM, UNTAGGED,
+    VlanKey,
 };
 
-use crate::maps::{ACCEPTED, CONTROL, FLOW_STATS, FLOWS, GROUPS, SOURCES, VLANS};
+use crate::maps::{
+    ACCEPTED, CONTROL, FLOW_HOMES, FLOW_SEED, FLOW_STATS, FLOWS, GROUPS, SOURCES, VLANS,
+};
 use crate::packet::Packet;
 use crate::{igmp, refusals};
 
@@ -24,17 +27,22 @@ pub struct Route {
     pub flags: u32,
     /// The counter it bumps once it is on its way.
     pub counter: Counter,
-    flow: Option<&'static FlowEntry>,
+    /// The slot of its flow.
+    slot: Option<u32>,
 }
 
 impl Route {
     /// Counts the packet on its flow.
     #[inline(always)]
     pub fn count(&self) {
-        if let Some(flow) = self.flow
-            && let Some(stats) = FLOW_STATS.get_ptr_mut(flow.stats)
-        {
-            // SAFETY: a per-CPU value that only this program on this CPU writes.
+        let Some(slot) = self.slot else {
+            return;
+        };
+        let slots = flow_table::buckets(FLOW_HOMES.load()) * flow_table::SLOTS;
+        // SAFETY: the helper has no preconditions.
+        let cpu = unsafe { bpf_get_smp_processor_id() };
+        if let Some(stats) = FLOW_STATS.get_ptr_mut(cpu * slots + slot) {
+            // SAFETY: a value in this CPU's row, which only these programs on this CPU write.
             unsafe {
                 (*stats).packets += 1;
                 (*stats).bytes += self.packet.total_len as u64;
@@ -82,8 +90,16 @@ fn route(ifindex: u32, port: &Port, packet: Multicast, is_first: bool) -> Result
     check_alive(control)?;
     let flow = flow(control, &packet);
     let (set, flags, counter) = match flow {
-        Some(flow) if is_from_upstream => (flow.set_from_upstream, flow.flags, Counter::Forwarded),
-        Some(flow) => (flow.set_from_downstream, flow.flags, Counter::Forwarded),
+        Some((_, flow)) if is_from_upstream => (
+            flow.set_from_upstream.into(),
+            flow.flags,
+            Counter::Forwarded,
+        ),
+        Some((_, flow)) => (
+            flow.set_from_downstream.into(),
+            flow.flags,
+            Counter::Forwarded,
+        ),
         None if is_from_upstream => return Err(Counter::PassNoFlow),
         None => (
             set_without_flow(control, packet.group)?,
@@ -105,7 +121,7 @@ fn route(ifindex: u32, port: &Port, packet: Multicast, is_first: bool) -> Result
         set,
         flags,
         counter,
-        flow,
+        slot: flow.map(|(slot, _)| slot),
     })
 }
 
@@ -141,27 +157,53 @@ fn check_group(ifindex: u32, group: [u8; 4]) -> Result<(), Counter> {
     }
 }
 
-/// The most specific flow: (S,G), then (*,G).
+/// The most specific flow, (S,G) or else (*,G), and its slot.
 #[inline(always)]
-fn flow(control: &Control, packet: &Multicast) -> Option<&'static FlowEntry> {
+fn flow(control: &Control, packet: &Multicast) -> Option<(u32, FlowEntry)> {
     let group = packet.group;
     if control.source_specific_flows != 0 {
-        let key = FlowKey {
-            source: packet.source,
-            group,
-        };
-        // SAFETY: the entry may be reused while we read it; every value it can hold is a valid one, and userspace
-        // frees set and statistics index only after a grace period.
-        if let Some(flow) = unsafe { FLOWS.get(key) } {
-            return Some(flow);
+        let source = packet.source;
+        let flow = look_up(FlowKey { source, group });
+        if flow.is_some() {
+            return flow;
         }
     }
-    let key = FlowKey {
-        source: [0; 4],
-        group,
+    let source = [0; 4];
+    look_up(FlowKey { source, group })
+}
+
+#[inline(always)]
+fn look_up(key: FlowKey) -> Option<(u32, FlowEntry)> {
+    let spread = Spread {
+        homes: FLOW_HOMES.load(),
+        seed: FLOW_SEED.load(),
     };
-    // SAFETY: as above.
-    unsafe { FLOWS.get(key) }
+    flow_table::look_up(spread, key.to_word(), |number| {
+        FLOWS.get_ptr(number).map(BucketInMap)
+    })
+}
+
+/// A bucket that userspace may be changing.
+struct BucketInMap(*const FlowBucket);
+
+impl Bucket for BucketInMap {
+    #[inline(always)]
+    fn key(&self, slot: u32) -> u64 {
+        // SAFETY: the bucket is a map's, which stays; its slots are as many as [`Bucket`] says.
+        unsafe {
+            let keys: *const u64 = (&raw const (*self.0).keys).cast();
+            keys.add(slot as usize).read_volatile()
+        }
+    }
+
+    #[inline(always)]
+    fn entry(&self, slot: u32) -> u64 {
+        // SAFETY: as above.
+        unsafe {
+            let entries: *const u64 = (&raw const (*self.0).entries).cast();
+            entries.add(slot as usize).read_volatile()
+        }
+    }
 }
 
 /// Where packets from downstream go that nobody else wants: to the upstream nevertheless, because a proxy cannot know who

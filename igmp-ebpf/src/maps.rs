@@ -1,17 +1,19 @@
 //! Every map of the programs on incoming interfaces: who writes it, who reads it, why it has its size.
 
-use aya_ebpf::bindings::BPF_F_NO_PREALLOC;
+use aya_ebpf::Global;
+use aya_ebpf::bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC};
 use aya_ebpf::btf_maps::{ArrayOfMaps, DevMapHash};
 use aya_ebpf::macros::{btf_map, map};
 use aya_ebpf::maps::{
     Array, DevMap, HashMap, LpmTrie, LruHashMap, PerCpuArray, ProgramArray, RingBuf,
 };
 use igmp_common::Counter;
+use igmp_common::flow_table::{FlowBucket, FlowStats};
 use igmp_common::maps::{
-    ACCEPTED_SOURCES, AcceptedSource, Control, DEFAULT_MAX_FLOWS, FlowEntry, FlowKey, FlowStats,
-    MAX_GROUP_PREFIXES, MAX_OUTPUTS_BLOCKS, MAX_PORTS, MAX_SETS, MAX_SOURCE_PREFIXES,
-    MAX_TOLD_SOURCES, OutputDrops, OutputsBlock, OutputsKey, PORT_ROWS, Port, PortRow,
-    REFUSAL_RING_BYTES, RING_BYTES, Record, SoleOutput, SourceKey, VlanKey, port_row,
+    ACCEPTED_SOURCES, AcceptedSource, Control, MAX_GROUP_PREFIXES, MAX_OUTPUTS_BLOCKS, MAX_PORTS,
+    MAX_SETS, MAX_SOURCE_PREFIXES, MAX_TOLD_SOURCES, OutputDrops, OutputsBlock, OutputsKey,
+    PORT_ROWS, Port, PortRow, REFUSAL_RING_BYTES, RING_BYTES, Record, SoleOutput, SourceKey,
+    VlanKey, port_row,
 };
 
 use crate::tc::Leg;
@@ -48,14 +50,24 @@ pub fn far_port(index: u32) -> Option<&'static Port> {
 #[map]
 pub static VLANS: HashMap<VlanKey, u32> = HashMap::with_max_entries(MAX_PORTS, 0);
 
-/// {source, group} -> replication sets. Written by userspace, one entry a change; read once a multicast packet, twice
-/// while (S,G) entries exist.
+/// Number -> bucket of the flow table (`igmp_common::flow_table`). Written by userspace, a word or two a change; read once a
+/// multicast packet, or a little more, and as often again while (S,G) entries exist. Userspace writes it through memory that
+/// it maps (kernel 5.5, fc9702273e2e); such a map begins with a page, which puts a bucket on a cache line.
 #[map]
-pub static FLOWS: HashMap<FlowKey, FlowEntry> = HashMap::with_max_entries(DEFAULT_MAX_FLOWS, 0);
+pub static FLOWS: Array<FlowBucket> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
-/// Packets and bytes by [`FlowEntry::stats`]. Written here, read by userspace. An array, because its look-up is inlined.
+/// Packets and bytes: a row a CPU, in it slot by slot of [`FLOWS`]. Written here, read by userspace. No per-CPU array, whose
+/// rows are reached by a pointer a slot: with many flows that is one more cache miss a packet.
 #[map]
-pub static FLOW_STATS: PerCpuArray<FlowStats> = PerCpuArray::with_max_entries(DEFAULT_MAX_FLOWS, 0);
+pub static FLOW_STATS: Array<FlowStats> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// [`Spread::homes`](igmp_common::flow_table::Spread::homes) of [`FLOWS`]. Set when the programs are loaded.
+#[unsafe(no_mangle)]
+pub static FLOW_HOMES: Global<u32> = Global::new(1);
+
+/// [`Spread::seed`](igmp_common::flow_table::Spread::seed) of [`FLOWS`]. Set when the programs are loaded.
+#[unsafe(no_mangle)]
+pub static FLOW_SEED: Global<u64> = Global::new(1);
 
 /// {ifindex, source prefix} -> `SOURCE_*`: the incoming-interface rule. Written by userspace when addresses change.
 #[map]

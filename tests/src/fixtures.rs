@@ -21,9 +21,10 @@ use anyhow::{Context, Result, bail, ensure};
 use aya::maps::{MapData, RingBuf};
 use aya::programs::{TestRun, TestRunAttrs, TestRunOptions};
 use igmp_common::Counter;
+use igmp_common::flow_table::FlowStats;
 use igmp_common::maps::{
-    FlowStats, OutputDrops, PORT_CLOSED, PORT_FILTERS_GROUPS, PORT_TC, PORT_UPSTREAM, Port,
-    Refusal, SoleOutput, UNTAGGED,
+    OutputDrops, PORT_CLOSED, PORT_FILTERS_GROUPS, PORT_TC, PORT_UPSTREAM, Port, Refusal,
+    SoleOutput, UNTAGGED,
 };
 use igmp_common::police::Rate;
 use igmp_userspace::fib::routes::Member;
@@ -46,6 +47,8 @@ pub const PORT: IfIndex = IfIndex(1);
 pub const LOOPBACK: IfIndex = IfIndex(1);
 /// The interface of the gateway's other subnet: no device has this index.
 const ELSEWHERE: IfIndex = IfIndex(1 << 30);
+/// Flows that the table of a [`World`] has room for.
+pub const MAX_FLOWS: u32 = 1024;
 const SLOT: u32 = 5;
 const OUTPUT_SLOT: u32 = 6;
 /// A VLAN of the device that test frames come in on, once [`World::add_vlan`] has made it a port. No device has this
@@ -180,7 +183,7 @@ impl World {
         alt_subnets: &[&str],
     ) -> Result<Self> {
         let options = Options {
-            max_flows: 1024,
+            max_flows: MAX_FLOWS,
             kernel_log: false,
         };
         let Loaded {
@@ -436,10 +439,7 @@ impl World {
             group,
             source: None,
         };
-        let (_, flow) = (self.fib.flows())
-            .find(|(flow, _)| *flow == id)
-            .context("no such flow")?;
-        Ok(self.datapath.flow_stats(flow.stats)?)
+        self.datapath.flow_stats(id).context("no such flow")
     }
 
     /// igmpd says that it lives, and is believed for so long; zero is for ever.

@@ -42,7 +42,7 @@ fn what_continues_the_tc_program_outlives_igmpd() {
     let bpffs = Bpffs::new();
     let daemon = Daemon::start(&topology.gateway, &bpffs.config_of(&topology, ""));
     daemon.kill();
-    let pin = bpffs.pin_path().join("v1-1/tc_more");
+    let pin = bpffs.pin_path().join("v2-1/tc_more");
     let map = Map::ProgramArray(MapData::from_pin(pin).expect("it is pinned"));
     let programs = ProgramArray::try_from(&map).expect("a program array");
     let indices: Vec<_> = programs.indices().collect();

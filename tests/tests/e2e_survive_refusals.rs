@@ -66,7 +66,7 @@ fn a_path_outside_of_a_bpffs() {
 #[test]
 fn what_igmpd_did_not_make() {
     let topology = Topology::new(&[Lan::host()]);
-    for foreign in ["cake", "v1-1/cake", "links-1/cake", "links-1/tc-seven"] {
+    for foreign in ["cake", "v2-1/cake", "links-1/cake", "links-1/tc-seven"] {
         let bpffs = Bpffs::new();
         let path = bpffs.pin_path().join(foreign);
         fs::create_dir_all(&path).expect("a bpffs has directories");

@@ -64,7 +64,7 @@ fn pins_of_another_layout_are_replaced_and_learnt_again() {
         let path = |name| bpffs.pin_path().join(name);
         fs::rename(path(from), path(to)).expect("a bpffs can rename");
     };
-    rename("v1-1", "v999-1");
+    rename("v2-1", "v999-1");
     rename("v999-1/flows", "v999-1/streams");
     receiver.goes_on(&stream);
     let daemon = Daemon::start(&topology.gateway, &config);

@@ -33,8 +33,9 @@ fn check(stimulus: &str, row: &Row, datagram: &Datagram) {
     });
 }
 
-/// Runs one stimulus against `world`, where every destination, forwardable or not, has a flow. In TC the frame that the
-/// last output takes carries that output's address, as in XDP past the set; else the egress program writes it.
+/// Runs one stimulus against `world`, where every group, forwardable or not, has a flow, and instead of an address that is
+/// none the group that has the same 28 bits: the flow table goes by these. In TC the frame that the last output takes
+/// carries that output's address, as in XDP past the set; else the egress program writes it.
 fn check_in(
     world: &mut World,
     stimulus: &str,
@@ -43,7 +44,8 @@ fn check_in(
     source_mac: Option<[u8; 6]>,
 ) {
     let destination = datagram.destination;
-    world.join(destination, FilterMode::Exclude, &[]).unwrap();
+    let group = Ipv4Addr::from((u32::from(destination) & 0x0fff_ffff) | 0xe000_0000);
+    world.join(group, FilterMode::Exclude, &[]).unwrap();
     let frame = datagram.frame();
     let outcome = world.run(&frame).unwrap();
     match row {
@@ -66,7 +68,7 @@ fn check_in(
             assert_eq!(outcome.frame, frame, "{stimulus}: not left as it was");
         }
     }
-    world.leave(destination).unwrap();
+    world.leave(group).unwrap();
 }
 
 /// Rows that differ from a plain datagram to G in the fields that `$change` sets.

@@ -31,8 +31,6 @@ pub enum Change {
     SetWithoutFlow(Option<SetId>, Path, u16),
     /// Say whether [`groups`](super::groups) restricts which packets without a flow go there.
     FilterWithoutFlow(bool),
-    /// Zero the counts at this index, which no flow uses any more.
-    ResetStats(u32),
 }
 
 impl Change {
@@ -45,8 +43,7 @@ impl Change {
             | Self::DeleteFlow(_)
             | Self::SourceSpecific(_)
             | Self::SetWithoutFlow(..)
-            | Self::FilterWithoutFlow(_)
-            | Self::ResetStats(_) => 1,
+            | Self::FilterWithoutFlow(_) => 1,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! joins cost one map write. [`routes`] says what should be installed.
 
 mod change;
+pub mod flow_table;
 pub mod groups;
 pub mod members;
 mod paths;
@@ -43,8 +44,6 @@ pub struct Flow {
     pub from_upstream: Option<SetId>,
     /// Set for packets that come from a downstream interface; `None` = no outputs.
     pub from_downstream: Option<SetId>,
-    /// Index of its packet and byte counts.
-    pub stats: u32,
     /// Who replicates it.
     pub path: Path,
     /// Octets of the largest IPv4 packet that every output takes. Larger ones are replicated by the TC program.
@@ -69,7 +68,8 @@ pub enum Refusal {
 #[derive(Debug, Default, Eq, PartialEq)]
 pub struct Retired {
     sets: Vec<SetId>,
-    stats: Vec<u32>,
+    /// How many flows went.
+    flows: u32,
 }
 
 /// The forwarding table as userspace knows it. The kernel maps are a cache of it.
@@ -80,10 +80,10 @@ pub struct Fib {
     paths: Paths,
     max_flows: u32,
     flows: BTreeMap<FlowId, Flow>,
+    /// What `max_flows` is about: the flows, and those that went no grace period ago.
+    places_taken: u32,
     source_specific: usize,
     sets: Sets,
-    free_stats: Vec<u32>,
-    fresh_stats: u32,
     retired: Retired,
     /// Groups whose flows were refused, to be computed again when there is room.
     refused: BTreeSet<Ipv4Addr>,
@@ -100,10 +100,9 @@ impl Fib {
             paths: Paths::default(),
             max_flows,
             flows: BTreeMap::new(),
+            places_taken: 0,
             source_specific: 0,
             sets: Sets::new(),
-            free_stats: Vec::new(),
-            fresh_stats: 0,
             retired: Retired::default(),
             refused: BTreeSet::new(),
             changes: VecDeque::new(),
@@ -184,6 +183,9 @@ impl Fib {
 
     /// A map write of `id` failed: the flow is not there. Its group counts as refused.
     pub fn write_failed(&mut self, id: FlowId) {
+        // Nor do later writes put it there: it will have other sets by the time it comes.
+        self.changes
+            .retain(|change| !matches!(change, Change::PutFlow(other, _) | Change::DeleteFlow(other) if *other == id));
         if let Some(flow) = self.flows.remove(&id) {
             self.count_source_specific(id, false);
             self.retire(flow);
@@ -194,7 +196,7 @@ impl Fib {
     /// Takes refused groups, for the caller to update again: as many as there is room for flows, none while the table is
     /// full. A flood of groups that have no room costs nothing here.
     pub fn take_refused(&mut self) -> Vec<Ipv4Addr> {
-        let room = self.free_stats.len() + (self.max_flows - self.fresh_stats) as usize;
+        let room = (self.max_flows - self.places_taken) as usize;
         let take = room.min(self.refused.len());
         std::iter::from_fn(|| self.refused.pop_first())
             .take(take)
@@ -221,7 +223,7 @@ impl Fib {
     /// True when something waits for a grace period to be used again.
     #[must_use]
     pub fn has_retired(&self) -> bool {
-        !self.retired.sets.is_empty() || !self.retired.stats.is_empty()
+        !self.retired.sets.is_empty() || self.retired.flows > 0
     }
 
     /// Hands out what was retired so far. After an RCU grace period has passed it comes back to [`Self::end_grace`].
@@ -230,16 +232,14 @@ impl Fib {
         std::mem::take(&mut self.retired)
     }
 
-    /// No packet can see `retired` any more: its sets are emptied and spare again, its counts zeroed.
+    /// No packet can see `retired` any more: its sets are emptied and spare again, the places of its
+    /// flows free.
     pub fn end_grace(&mut self, retired: Retired) {
         for set in retired.sets {
             let outputs = self.sets.recycle(set);
             self.changes.push_back(Change::ClearSet { set, outputs });
         }
-        for stats in retired.stats {
-            self.changes.push_back(Change::ResetStats(stats));
-            self.free_stats.push(stats);
-        }
+        self.places_taken -= retired.flows;
         self.retry_without_flow();
     }
 
@@ -265,28 +265,18 @@ impl Fib {
         {
             return Ok(());
         }
-        let stats = match installed {
-            Some(flow) => flow.stats,
-            None => self.allocate_stats()?,
-        };
-        let sets = self.acquire_pair(&outputs);
-        let (from_upstream, from_downstream) = match sets {
-            Ok(sets) => sets,
-            Err(refusal) => {
-                if installed.is_none() {
-                    self.free_stats.push(stats);
-                }
-                return Err(refusal);
-            }
-        };
+        if installed.is_none() && self.places_taken == self.max_flows {
+            return Err(Refusal::TableFull);
+        }
+        let (from_upstream, from_downstream) = self.acquire_pair(&outputs)?;
         let flow = Flow {
             from_upstream,
             from_downstream,
-            stats,
             path,
             mtu,
         };
         if installed.is_none() {
+            self.places_taken += 1;
             self.count_source_specific(id, true);
         }
         self.flows.insert(id, flow);
@@ -362,18 +352,7 @@ impl Fib {
     fn retire(&mut self, flow: Flow) {
         self.release(flow.from_upstream);
         self.release(flow.from_downstream);
-        self.retired.stats.push(flow.stats);
-    }
-
-    fn allocate_stats(&mut self) -> Result<u32, Refusal> {
-        if let Some(stats) = self.free_stats.pop() {
-            return Ok(stats);
-        }
-        if self.fresh_stats == self.max_flows {
-            return Err(Refusal::TableFull);
-        }
-        self.fresh_stats += 1;
-        Ok(self.fresh_stats - 1)
+        self.retired.flows += 1;
     }
 }
 

@@ -232,7 +232,7 @@ fn flows(daemon: &Daemon, group: Option<Ipv4Addr>) -> Vec<Flow> {
     wanted
         .map(|(id, flow)| {
             let outputs = daemon.fib.outputs(flow.from_upstream);
-            let stats = daemon.datapath.flow_stats(flow.stats).unwrap_or_default();
+            let stats = daemon.datapath.flow_stats(id).unwrap_or_default();
             Flow {
                 source: id.source,
                 group: id.group,

@@ -5,7 +5,9 @@
 
 mod attach;
 mod egress;
+mod flows;
 mod kernel_version;
+mod memory;
 mod outputs;
 pub mod pins;
 mod pod;
@@ -16,6 +18,7 @@ mod sys;
 
 pub use attach::{AttachError, Attachment, Hook, Inherited, Place, has_tcx};
 pub use egress::{Constants as EgressConstants, Egress, EgressDrops};
+pub use flows::WriteError;
 pub use sys::interface_name;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap as StdHashMap};
@@ -32,9 +35,10 @@ use aya::programs::{ProgramFd, SchedClassifier, Xdp};
 use aya::util::nr_cpus;
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
 use igmp_common::Counter;
+use igmp_common::flow_table::FlowStats;
 use igmp_common::maps::{
-    Control, FLOW_LOCAL, FLOW_MTU_SHIFT, FLOW_TC, FlowEntry, FlowKey, FlowStats, NO_SET,
-    OutputDrops, Port, SoleOutput, SourceKey, VlanKey,
+    Control, FLOW_LOCAL, FLOW_MTU_SHIFT, FLOW_TC, NO_SET, OutputDrops, Port, SoleOutput, SourceKey,
+    VlanKey,
 };
 use ipnet::Ipv4Net;
 use tracing::warn;
@@ -42,8 +46,9 @@ use tracing::warn;
 use crate::fib::groups::GroupPrefix;
 use crate::fib::sets::SetId;
 use crate::fib::sources::SourcePrefix;
-use crate::fib::{Change, Flow, FlowId, Path};
+use crate::fib::{Change, FlowId, Path};
 use crate::proto::IfIndex;
+use flows::Flows;
 use outputs::OutputLists;
 use pins::Pins;
 use pod::Raw;
@@ -67,8 +72,7 @@ pub struct Datapath {
     ebpf: Ebpf,
     ports: PortMaps,
     vlans: HashMap<MapData, Raw<VlanKey>, u32>,
-    flows: HashMap<MapData, Raw<FlowKey>, Raw<FlowEntry>>,
-    flow_stats: PerCpuArray<MapData, Raw<FlowStats>>,
+    flows: Flows,
     sources: LpmTrie<MapData, Raw<SourceKey>, u32>,
     groups: LpmTrie<MapData, Raw<SourceKey>, u32>,
     control_map: Array<MapData, Raw<Control>>,
@@ -106,11 +110,12 @@ impl Datapath {
         kernel_version::check()?;
         sys::raise_open_files_limit();
         let log_level: u8 = if options.kernel_log { u8::MAX } else { 0 };
-        let mut ebpf = EbpfLoader::new()
+        let plan = flows::Plan::new(options.max_flows)?;
+        let mut loader = EbpfLoader::new();
+        plan.apply(&mut loader);
+        let mut ebpf = loader
             .btf(None) // nothing to relocate: the programs read no kernel structures
             .override_global("AYA_LOG_LEVEL", &log_level, false)
-            .map_max_entries("FLOWS", options.max_flows)
-            .map_max_entries("FLOW_STATS", options.max_flows)
             .load(INGRESS_OBJECT)
             .context("loading the kernel maps")?;
         ingress(&mut ebpf)?
@@ -125,8 +130,7 @@ impl Datapath {
         let datapath = Self {
             ports: PortMaps::take(&mut ebpf)?,
             vlans: take(&mut ebpf, "VLANS")?.try_into()?,
-            flows: take(&mut ebpf, "FLOWS")?.try_into()?,
-            flow_stats: take(&mut ebpf, "FLOW_STATS")?.try_into()?,
+            flows: Flows::take(&mut ebpf, &plan)?,
             sources: take(&mut ebpf, "SOURCES")?.try_into()?,
             groups: take(&mut ebpf, "GROUPS")?.try_into()?,
             control_map: take(&mut ebpf, "CONTROL")?.try_into()?,
@@ -247,7 +251,7 @@ impl Datapath {
             (pins::CONTROL, IterableMap::map(&self.control_map)),
             (pins::OUTPUTS, self.output_lists.blocks()),
             // The last: where it is, the others are.
-            (pins::FLOWS, IterableMap::map(&self.flows)),
+            (pins::FLOWS, self.flows.map()),
         ])
     }
 
@@ -382,12 +386,12 @@ impl Datapath {
     ///
     /// # Errors
     ///
-    /// The map is full, or the kernel refuses.
+    /// See [`WriteError`].
     pub fn apply<'a>(
         &mut self,
         change: &Change,
         outputs: &dyn Fn(IfIndex) -> Option<Output<'a>>,
-    ) -> Result<(), MapError> {
+    ) -> Result<(), WriteError> {
         match change {
             Change::FillSet {
                 set,
@@ -396,7 +400,7 @@ impl Datapath {
                 for port in ports {
                     self.put_output(*set, *port, ports.len() == 1, outputs(*port));
                 }
-                self.output_lists.fill(*set, ports)
+                self.output_lists.fill(*set, ports)?;
             }
             Change::ClearSet { set, outputs } => {
                 self.output_lists.clear(*set, outputs);
@@ -409,31 +413,24 @@ impl Datapath {
                         let _ = set.remove(output.0);
                     }
                 }
-                Ok(())
             }
-            Change::PutFlow(id, flow) => {
-                self.flows
-                    .insert(Raw(flow_key(*id)), Raw(flow_entry(*flow)), 0)
-            }
-            Change::DeleteFlow(id) => self.flows.remove(&Raw(flow_key(*id))),
+            Change::PutFlow(id, flow) => self.flows.put(*id, *flow)?,
+            Change::DeleteFlow(id) => self.flows.delete(*id)?,
             Change::SourceSpecific(on) => {
                 self.control.source_specific_flows = u32::from(*on);
-                self.write_control()
+                self.write_control()?;
             }
             Change::SetWithoutFlow(set, path, mtu) => {
                 self.control.set_without_flow = set_index(*set);
                 self.control.flags_without_flow = flow_flags(*path, *mtu);
-                self.write_control()
+                self.write_control()?;
             }
             Change::FilterWithoutFlow(on) => {
                 self.control.filters_towards_upstream = u32::from(*on);
-                self.write_control()
-            }
-            Change::ResetStats(stats) => {
-                let zero = on_all_cpus(Raw(FlowStats::default()))?;
-                self.flow_stats.set(*stats, zero, 0)
+                self.write_control()?;
             }
         }
+        Ok(())
     }
 
     fn write_control(&mut self) -> Result<(), MapError> {
@@ -508,18 +505,10 @@ impl Datapath {
         self.output_lists.drops(slot)
     }
 
-    /// Packets and bytes at a flow's statistics index, summed over CPUs.
-    ///
-    /// # Errors
-    ///
-    /// The index is beyond the table.
-    pub fn flow_stats(&self, stats: u32) -> Result<FlowStats, MapError> {
-        let mut sum = FlowStats::default();
-        for Raw(cpu) in self.flow_stats.get(&stats, 0)?.iter() {
-            sum.packets += cpu.packets;
-            sum.bytes += cpu.bytes;
-        }
-        Ok(sum)
+    /// Packets and bytes of a flow since it was installed, summed over CPUs; `None` = the kernel does not have it.
+    #[must_use]
+    pub fn flow_stats(&self, flow: FlowId) -> Option<FlowStats> {
+        self.flows.stats(flow)
     }
 }
 
@@ -557,22 +546,6 @@ fn take(ebpf: &mut Ebpf, name: &str) -> Result<aya::maps::Map> {
 fn on_all_cpus<T: aya::Pod>(value: T) -> Result<PerCpuValues<T>, MapError> {
     let cpus = nr_cpus().unwrap_or(1);
     Ok(PerCpuValues::try_from(vec![value; cpus])?)
-}
-
-fn flow_key(id: FlowId) -> FlowKey {
-    FlowKey {
-        source: id.source.map_or([0; 4], |source| source.octets()),
-        group: id.group.octets(),
-    }
-}
-
-fn flow_entry(flow: Flow) -> FlowEntry {
-    FlowEntry {
-        set_from_upstream: set_index(flow.from_upstream),
-        set_from_downstream: set_index(flow.from_downstream),
-        stats: flow.stats,
-        flags: flow_flags(flow.path, flow.mtu),
-    }
 }
 
 fn flow_flags(path: Path, mtu: u16) -> u32 {

@@ -5,7 +5,7 @@
 //!   links-4096/     links of the devices of one network namespace, named by its cookie
 //!     xdp-native-7  the XDP program on the device with index 7, in the driver
 //!     tc-7          the TC program there
-//!   v1-3/           maps of layout 1, the third igmpd in a row
+//!   v2-3/           maps of layout 2, the third igmpd in a row
 //!     tc_more events control outputs flows
 //! ```
 //!

@@ -2,8 +2,7 @@
 
 use aya::Pod;
 use igmp_common::maps::{
-    Control, FlowEntry, FlowKey, FlowStats, OutputDrops, OutputsBlock, OutputsKey, Port, PortRow,
-    SoleOutput, SourceKey, VlanKey,
+    Control, OutputDrops, OutputsBlock, OutputsKey, Port, PortRow, SoleOutput, SourceKey, VlanKey,
 };
 
 /// A map key or value of `igmp-common`.
@@ -20,9 +19,6 @@ macro_rules! pod {
 
 pod!(
     Control,
-    FlowEntry,
-    FlowKey,
-    FlowStats,
     OutputDrops,
     OutputsBlock,
     OutputsKey,

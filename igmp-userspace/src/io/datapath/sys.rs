@@ -1,4 +1,4 @@
-//! The few system calls that no crate wraps for us. All `unsafe` of the datapath's userspace is here and in `pod`.
+//! The few system calls that no crate wraps for us. All `unsafe` of the datapath's userspace is here, in `memory` and in `pod`.
 
 use std::ffi::{CStr, CString};
 use std::io;

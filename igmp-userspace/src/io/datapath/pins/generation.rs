@@ -5,13 +5,15 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
-use aya::maps::{Array, HashMap, Map, MapData, MapType, RingBuf};
-use igmp_common::maps::{Control, FlowEntry, FlowKey, LAYOUT_VERSION};
+use aya::maps::{Array, Map, MapData, MapType, RingBuf};
+use igmp_common::maps::{Control, LAYOUT_VERSION};
 
+use super::super::memory::Words;
 use super::super::outputs::PinnedLists;
 use super::super::pod::Raw;
 use super::super::sys;
 use super::{CONTROL, EVENTS, FLOWS, OUTPUTS};
+use crate::fib::flow_table::flows;
 use crate::fib::members::members;
 use crate::fib::routes::{Member, Outputs};
 use crate::fib::sets::SetId;
@@ -66,12 +68,10 @@ impl Generation {
         let lists = PinnedLists::open(self.open(OUTPUTS, MapType::Hash)?)?;
         // What goes out of the upstream goes there for nobody's wish (RFC 4605 section 4.2).
         let upstream = lists.get(SetId(control.set_without_flow));
-        let flows: HashMap<_, Raw<FlowKey>, Raw<FlowEntry>> =
-            Map::HashMap(self.open(FLOWS, MapType::Hash)?).try_into()?;
+        let table = Words::of(&self.open(FLOWS, MapType::Array)?).context(FLOWS)?;
         let mut groups: BTreeMap<Ipv4Addr, BTreeMap<Option<Ipv4Addr>, Outputs>> = BTreeMap::new();
-        for flow in &flows {
-            let (Raw(key), Raw(entry)) = flow?;
-            let mut outputs = lists.get(SetId(entry.set_from_downstream));
+        for (key, entry) in flows(&table) {
+            let mut outputs = lists.get(SetId(entry.set_from_downstream.into()));
             outputs.retain(|output| !upstream.contains(output));
             let source = Ipv4Addr::from(key.source);
             let source = (!source.is_unspecified()).then_some(source);

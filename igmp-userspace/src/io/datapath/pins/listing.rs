@@ -151,7 +151,7 @@ pub fn list(directory: &Path) -> Result<Listing, Error> {
     Ok(listing)
 }
 
-/// `v1-3` is layout 1, number 3.
+/// `v2-3` is layout 2, number 3.
 fn generation(name: &str) -> Option<(u32, u32)> {
     let (layout, number) = name.strip_prefix('v')?.split_once('-')?;
     Some((layout.parse().ok()?, number.parse().ok()?))

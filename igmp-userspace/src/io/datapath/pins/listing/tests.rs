@@ -22,11 +22,12 @@ fn directory(paths: &[&str]) -> TempDir {
 #[test]
 fn names_say_everything() {
     let directory = directory(&[
-        "v1-10/flows",
-        "v1-9/flows",
-        "v1-9/outputs",
-        "v1-9/tc_more",
-        "v2-11/what_version_2_has",
+        "v2-10/flows",
+        "v2-9/flows",
+        "v2-9/outputs",
+        "v2-9/tc_more",
+        "v3-11/what_version_3_has",
+        "v1-8/what_version_1_had",
         "links-4096/xdp-native-3",
         "links-4096/xdp-generic-17",
         "links-4096/tc-17",
@@ -37,9 +38,11 @@ fn names_say_everything() {
         .iter()
         .map(|generation| (generation.layout, generation.number))
         .collect();
-    assert_eq!(numbers, [(1, 9), (1, 10), (2, 11)], "oldest first");
-    let readable = |(layout, _): &(u32, u32)| *layout == LAYOUT_VERSION;
-    assert!(numbers.iter().any(readable) && !numbers.iter().all(readable));
+    assert_eq!(numbers, [(1, 8), (2, 9), (2, 10), (3, 11)], "oldest first");
+    let readable = numbers
+        .iter()
+        .filter(|(layout, _)| *layout == LAYOUT_VERSION);
+    assert_eq!(readable.count(), 2);
     assert_eq!(links.len(), 2);
     let ours = links.iter().find(|links| links.cookie == 4096).unwrap();
     let named = [
@@ -62,20 +65,20 @@ fn what_has_another_name_is_somebody_else_s() {
     for foreign in [
         "cake",
         "v1/",
-        "v1-/",
-        "v1-2-3/",
+        "v2-/",
+        "v2-2-3/",
         "v-1/",
-        "v1-4294967296/",
+        "v2-4294967296/",
         "links-/",
         "links-1",
         "links-1/xdp-3",
         "links-1/tc",
         "links-1/tc-",
         "links-1/xdp-native--1",
-        "v1-1",
-        "v1-1/cake",
+        "v2-1",
+        "v2-1/cake",
     ] {
-        let directory = directory(&["v1-7/flows", foreign]);
+        let directory = directory(&["v2-7/flows", foreign]);
         let path = directory.path().join(foreign.trim_end_matches('/'));
         match list(directory.path()) {
             Err(Error::Foreign(found)) => assert_eq!(found, path),
@@ -86,11 +89,11 @@ fn what_has_another_name_is_somebody_else_s() {
 
 #[test]
 fn a_directory_of_pins_goes_with_what_it_holds() {
-    let directory = directory(&["v1-7/flows", "v1-7/outputs", "v1-8/flows"]);
-    remove(&directory.path().join("v1-7")).unwrap();
-    assert!(!directory.path().join("v1-7").exists());
-    assert!(directory.path().join("v1-8/flows").exists());
-    remove(&directory.path().join("v1-7")).unwrap();
+    let directory = directory(&["v2-7/flows", "v2-7/outputs", "v2-8/flows"]);
+    remove(&directory.path().join("v2-7")).unwrap();
+    assert!(!directory.path().join("v2-7").exists());
+    assert!(directory.path().join("v2-8/flows").exists());
+    remove(&directory.path().join("v2-7")).unwrap();
     assert!(is_anything_in(directory.path()));
     assert!(!is_anything_in(&directory.path().join("nowhere")));
 }
