@@ -26,13 +26,30 @@ pub const fn sum_words(header: [u32; 5]) -> u64 {
     sum
 }
 
-/// The header checksum after `ttl` was lowered by one: HC' = ~(~HC + ~m + m') (RFC 1624 section 3).
+/// Whether [`fold`] makes 0xffff of `sum`, which is not 0, in two instructions: whether 65,535 divides it.
 ///
-/// TTL is the high byte of its word, so m' = m - 0x0100 and ~m + m' is the constant 0xfeff, whatever the protocol.
+/// A multiple of an odd number, times that number's inverse modulo 2^64, is the quotient, and that is small; what is not a
+/// multiple becomes something larger. 65,535 x 0x0001000100010001 is 2^64 - 1, hence the inverse.
 #[must_use]
 #[inline(always)]
+pub const fn folds_to_ones(sum: u64) -> bool {
+    const INVERSE: u64 = 0_u64.wrapping_sub(0x0001_0001_0001_0001);
+    sum.wrapping_mul(INVERSE) <= u64::MAX / 0xffff
+}
+
+/// The header checksum after `ttl` was lowered by one: HC' = ~(~HC + ~m + m') (RFC 1624 section 3).
+///
+/// TTL is the high byte of its word, so m' = m - 0x0100, and HC grows by 0x0100 with its carry brought around. The sum
+/// cannot be all ones, because a checksum of ones would need a header of zeros: 0xffff stands for 0.
+#[must_use]
+#[inline(always)]
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "the carry has come around, and is meant to go"
+)]
 pub const fn after_ttl_decrement(checksum: u16) -> u16 {
-    !fold((!checksum) as u64 + 0xfeff)
+    let sum = checksum as u32 + 0x0100;
+    (sum + (sum >= 0xffff) as u32) as u16
 }
 
 #[cfg(test)]
@@ -78,6 +95,14 @@ mod tests {
     }
 
     #[test]
+    fn sums_that_fold_to_ones_are_told_without_folding() {
+        let multiples = (1..0x1_0000_u64).map(|quotient| quotient * 0xffff * 0x1_0003);
+        for sum in multiples.flat_map(|sum| [sum - 1, sum, sum + 1]) {
+            assert_eq!(folds_to_ones(sum), fold(sum) == 0xffff, "{sum:#x}");
+        }
+    }
+
+    #[test]
     fn folding_brings_every_carry_around() {
         for (sum, folded) in [
             (0, 0),
@@ -90,6 +115,7 @@ mod tests {
             (0x1_ffff_fffe, 0xffff),
         ] {
             assert_eq!(fold(sum), folded, "{sum:#x}");
+            assert_eq!(folds_to_ones(sum), sum == 0 || folded == 0xffff, "{sum:#x}");
             assert_eq!(
                 u64::from(folded) % 0xffff,
                 sum % 0xffff,

@@ -92,8 +92,46 @@ pub struct Port {
 }
 assert_layout!(Port, 40);
 
+/// A row of `NEAR_PORTS`, for all ports whose indexes are the same modulo [`PORT_ROWS`]: one of them.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct PortRow {
+    /// The port; 0 = the row is free.
+    pub index: u32,
+    /// Zero; keeps the layout free of padding.
+    pub reserved: u32,
+    /// What `PORTS` says of it.
+    pub port: Port,
+}
+assert_layout!(PortRow, 48);
+
+/// Rows of `NEAR_PORTS`. Indexes mostly follow each other, so that hardly any two ports want the same.
+pub const PORT_ROWS: u32 = 4 * MAX_PORTS;
+const _: () = assert!(PORT_ROWS.is_power_of_two());
+
+/// The row for the port with this index.
+#[must_use]
+#[inline(always)]
+pub const fn port_row(index: u32) -> u32 {
+    index & (PORT_ROWS - 1)
+}
+
 /// [`Port::tag`]: frames of this port have no tag, or a priority tag.
 pub const UNTAGGED: u32 = 0;
+
+/// Value of `SOLE_OUTPUTS`, by replication set: what a packet needs to leave through the only output of a set without asking
+/// the set, if that output has nothing to say about it. One word, so that it is replaced at once.
+#[repr(C, align(8))]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct SoleOutput {
+    /// Its [`Port::slot`], which is its key in `DEVICES` too; 0 = the set has several outputs, or one that copies reach only
+    /// by way of its egress program.
+    pub slot: u16,
+    /// The Ethernet source address of what leaves there.
+    pub mac: Mac,
+}
+assert_layout!(SoleOutput, 8);
+const _: () = assert!(MAX_PORTS <= u16::MAX as u32);
 
 /// A VLAN on a device: the EtherType of its tag in the upper half, its identifier (1 to 4094) in the lower one.
 #[must_use]
@@ -233,9 +271,9 @@ impl AcceptedSource {
     #[must_use]
     #[inline(always)]
     pub const fn slot(&self) -> u32 {
-        let source = u32::from_be_bytes(self.source);
-        let mixed = source ^ source >> 8 ^ source >> 16 ^ self.ifindex;
-        mixed & (ACCEPTED_SOURCES - 1)
+        // Every bit of the address has its part in the upper bits of the product (Knuth, multiplicative hashing).
+        let mixed = u32::from_ne_bytes(self.source).wrapping_mul(0x9e37_79b1) >> 24;
+        (mixed ^ self.ifindex) & (ACCEPTED_SOURCES - 1)
     }
 }
 

@@ -1,10 +1,9 @@
 //! UDP checksums that a sender has left to a device.
 
-use crate::checksum::fold;
+use crate::checksum::folds_to_ones;
 use crate::frame::{Multicast, Octets};
 
 const PROTOCOL_UDP: u8 = 17;
-const IPV4_MIN_HEADER: usize = 20;
 /// Offset of the checksum in a UDP header (RFC 768).
 const CHECKSUM_AT: usize = 6;
 /// More Fragments, and the fragment offset (RFC 791 section 3.1).
@@ -16,19 +15,17 @@ const FRAGMENT: u16 = 0x3fff;
 #[must_use]
 #[inline(always)]
 pub fn has_unfinished_checksum(frame: &impl Octets, packet: &Multicast) -> bool {
-    let Some(header) = frame.read::<[u32; IPV4_MIN_HEADER / 4]>(packet.ipv4_offset) else {
+    let Some([fragment, ttl_and_protocol]) = frame.read::<[u32; 2]>(packet.ipv4_offset + 4) else {
         return false;
     };
-    let [version_and_len, ..] = header[0].to_ne_bytes();
-    let [.., fragment_high, fragment_low] = header[1].to_ne_bytes();
-    let [_, protocol, ..] = header[2].to_ne_bytes();
+    let [.., fragment_high, fragment_low] = fragment.to_ne_bytes();
+    let [_, protocol, ..] = ttl_and_protocol.to_ne_bytes();
     let fragment = u16::from_be_bytes([fragment_high, fragment_low]);
     if protocol != PROTOCOL_UDP || fragment & FRAGMENT != 0 {
         return false;
     }
-    let header_len = usize::from(version_and_len & 0x0f) * 4;
-    let Some([checksum]) = frame.read::<[u16; 1]>(packet.ipv4_offset + header_len + CHECKSUM_AT)
-    else {
+    let udp = packet.ipv4_offset + packet.header_len;
+    let Some([checksum]) = frame.read::<[u16; 1]>(udp + CHECKSUM_AT) else {
         return false;
     };
     // Source, destination, protocol, UDP length; the byte order does not matter as long as it is one (RFC 1071 section 2).
@@ -36,17 +33,19 @@ pub fn has_unfinished_checksum(frame: &impl Octets, packet: &Multicast) -> bool 
         clippy::cast_possible_truncation,
         reason = "an IPv4 total length is a u16"
     )]
-    let len = (packet.total_len - header_len) as u16;
-    let pseudo_header = u64::from(header[3])
-        + u64::from(header[4])
+    let len = (packet.total_len - packet.header_len) as u16;
+    let pseudo_header = u64::from(u32::from_ne_bytes(packet.source))
+        + u64::from(u32::from_ne_bytes(packet.group))
         + u64::from(u16::from(PROTOCOL_UDP).to_be())
         + u64::from(len.to_be());
-    fold(pseudo_header) == checksum
+    // Equal to the checksum means: together with its complement all ones.
+    checksum != 0 && folds_to_ones(pseudo_header + u64::from(!checksum))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checksum::fold;
     use crate::frame::{Frame, Link};
     use crate::maps::UNTAGGED;
 
@@ -123,6 +122,7 @@ mod tests {
         let frame = &FRAME[..41];
         let packet = Multicast {
             ipv4_offset: 14,
+            header_len: 20,
             total_len: 27,
             padding: 0,
             source: [10, 0, 0, 2],

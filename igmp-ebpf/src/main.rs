@@ -28,43 +28,57 @@ mod skb;
 mod tc;
 mod xdp;
 
-use aya_ebpf::bindings::xdp_action::XDP_PASS;
-use aya_ebpf::bindings::{BPF_F_BROADCAST, BPF_F_EXCLUDE_INGRESS};
+use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
+use aya_ebpf::bindings::{BPF_F_BROADCAST, BPF_F_EXCLUDE_INGRESS, xdp_md};
 use aya_ebpf::macros::{classifier, xdp};
 use aya_ebpf::programs::{TcContext, XdpContext};
 use aya_log_ebpf::debug;
 use igmp_common::Counter;
 use igmp_common::maps::{
     FLOW_MTU_SHIFT, FLOW_TC, PORT_LOCAL_SENDERS, PORT_REPLICATES_IN_TC, PORT_TC, PORT_UPSTREAM,
-    Port,
+    Port, SoleOutput,
 };
 use igmp_common::udp::has_unfinished_checksum;
 
 use crate::ingress::{Route, classify, port_of};
-use crate::maps::{PORTS, SETS, count};
+use crate::maps::{DEVICES, SETS, SOLE_OUTPUTS, count, far_port, port};
 use crate::packet::Packet;
 use crate::skb::SkbFrame;
 use crate::tc::Leg;
-use crate::xdp::XdpFrame;
+use crate::xdp::{UsualFrame, XdpFrame, rewrite};
 
-/// Entry point in XDP. A port without a `PORTS` entry is being set up or taken down: its frames belong to the kernel.
+/// Entry point in XDP. What is usual has a copy of the path to itself, from which LLVM has removed what it cannot need.
 #[xdp]
 pub fn igmp_ingress(ctx: XdpContext) -> u32 {
-    let frame = XdpFrame::new(&ctx);
-    let ifindex = port_of(&frame, xdp::ingress_ifindex(&ctx));
-    // SAFETY: PORTS entries are replaced whole and never removed while their device has this program.
-    let Some(port) = (unsafe { PORTS.get(ifindex) }) else {
+    match UsualFrame::new(&ctx) {
+        Some(frame) => handle(&ctx, &frame),
+        None => handle_unusual(ctx.ctx),
+    }
+}
+
+#[inline(never)]
+fn handle_unusual(ctx: *mut xdp_md) -> u32 {
+    let ctx = XdpContext::new(ctx);
+    handle(&ctx, &XdpFrame::new(&ctx))
+}
+
+/// Decides and does what becomes of a frame in XDP. A port without a `PORTS` entry is being set up or taken down: its frames
+/// belong to the kernel.
+#[inline(always)]
+fn handle(ctx: &XdpContext, frame: &impl Packet) -> u32 {
+    let ifindex = port_of(frame, xdp::ingress_ifindex(ctx));
+    let Some(port) = port(ifindex) else {
         return XDP_PASS;
     };
     if port.flags & PORT_TC != 0 {
         return XDP_PASS;
     }
-    let sent = classify(&frame, ifindex, port, true)
-        .and_then(|route| Ok((redirect(&ctx, &frame, port, &route)?, route.counter)));
+    let sent = classify(frame, ifindex, port, true)
+        .and_then(|route| Ok((redirect(ctx, frame, port, &route)?, route.counter)));
     let (action, counter) = sent.unwrap_or_else(|reason| (XDP_PASS, reason));
     count(port.slot, counter);
     debug!(
-        &ctx,
+        ctx,
         "port {}: reason {} action {}", ifindex, counter as u32, action
     );
     action
@@ -74,17 +88,23 @@ pub fn igmp_ingress(ctx: XdpContext) -> u32 {
 #[inline(always)]
 fn redirect(
     ctx: &XdpContext,
-    frame: &XdpFrame,
+    frame: &impl Packet,
     port: &Port,
     route: &Route,
 ) -> Result<u32, Counter> {
     if is_replicated_in_tc(frame, port, route) {
         return Err(Counter::PassToTc);
     }
-    let set = SETS.get(route.set).ok_or(Counter::PassNoOutput)?;
-    if !xdp::rewrite(ctx, &route.packet) {
-        return Err(Counter::PassRewriteFailed);
+    if let Some(output) = sole_output(port, route) {
+        return rewrite(ctx, &route.packet, Some(output.mac)).map(|()| {
+            route.count();
+            // What its device would not take any more is lost, as from a set.
+            let action = DEVICES.redirect(output.slot.into(), 0);
+            action.unwrap_or(XDP_DROP)
+        });
     }
+    let set = SETS.get(route.set).ok_or(Counter::PassNoOutput)?;
+    rewrite(ctx, &route.packet, None)?;
     route.count();
     let mut flags = BPF_F_BROADCAST;
     // The flag is about devices. What comes from the upstream never goes there, and may go to other ports of its device.
@@ -94,6 +114,16 @@ fn redirect(
     // A broadcast ignores the key (kernel 5.14, e624d4ed4aa8).
     set.redirect(0, flags.into())
         .map_err(|_| Counter::PassNoOutput)
+}
+
+/// The output of a set that has no other, if it needs no more than its address in the frame; most sets of most gateways are
+/// such. It spares the packet the way through the set, and the egress program.
+#[inline(always)]
+fn sole_output(port: &Port, route: &Route) -> Option<&'static SoleOutput> {
+    let output = SOLE_OUTPUTS.get(route.set)?;
+    // What would go back where it came from is the set's business.
+    let is_one = output.slot != 0 && u32::from(output.slot) != port.slot;
+    is_one.then_some(output)
 }
 
 /// Whether the packet is left to TC.
@@ -114,8 +144,7 @@ fn is_replicated_in_tc(frame: &impl Packet, port: &Port, route: &Route) -> bool 
 pub fn igmp_tc(ctx: TcContext) -> i32 {
     let frame = SkbFrame::new(ctx.skb.skb);
     let ifindex = port_of(&frame, frame.device());
-    // SAFETY: PORTS entries are replaced whole and never removed while their device has this program.
-    let Some(port) = (unsafe { PORTS.get(ifindex) }) else {
+    let Some(port) = far_port(ifindex) else {
         return tc::NEXT;
     };
     let is_first = port.flags & PORT_TC != 0;

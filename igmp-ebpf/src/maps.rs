@@ -4,13 +4,16 @@ use aya_ebpf::Global;
 use aya_ebpf::bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC};
 use aya_ebpf::btf_maps::{ArrayOfMaps, DevMapHash};
 use aya_ebpf::macros::{btf_map, map};
-use aya_ebpf::maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, ProgramArray, RingBuf};
+use aya_ebpf::maps::{
+    Array, DevMap, HashMap, LpmTrie, LruHashMap, PerCpuArray, ProgramArray, RingBuf,
+};
 use igmp_common::Counter;
 use igmp_common::flow_table::{FlowBucket, FlowStats};
 use igmp_common::maps::{
     ACCEPTED_SOURCES, AcceptedSource, Control, MAX_GROUP_PREFIXES, MAX_OUTPUTS_BLOCKS, MAX_PORTS,
-    MAX_SETS, MAX_SOURCE_PREFIXES, MAX_TOLD_SOURCES, OutputDrops, OutputsBlock, OutputsKey, Port,
-    REFUSAL_RING_BYTES, RING_BYTES, Record, SourceKey, VlanKey,
+    MAX_SETS, MAX_SOURCE_PREFIXES, MAX_TOLD_SOURCES, OutputDrops, OutputsBlock, OutputsKey,
+    PORT_ROWS, Port, PortRow, REFUSAL_RING_BYTES, RING_BYTES, Record, SoleOutput, SourceKey,
+    VlanKey, port_row,
 };
 
 use crate::tc::Leg;
@@ -18,7 +21,29 @@ use crate::tc::Leg;
 /// Index -> port. Written by userspace when a device is attached or its address changes; read once a frame, in TC
 /// once a copy too.
 #[map]
-pub static PORTS: HashMap<u32, Port> = HashMap::with_max_entries(MAX_PORTS, 0);
+static PORTS: HashMap<u32, Port> = HashMap::with_max_entries(MAX_PORTS, 0);
+
+/// The same for most ports in an array, whose look-up is inlined. Written by userspace with [`PORTS`].
+#[map]
+static NEAR_PORTS: Array<PortRow> = Array::with_max_entries(PORT_ROWS, 0);
+
+/// The port with this index. Its row is rewritten while packets read it, but given to another port only when nothing comes
+/// from or goes to the one before: the most that a packet can see is an address of which half is the former one.
+#[inline(always)]
+pub fn port(index: u32) -> Option<&'static Port> {
+    let row = NEAR_PORTS.get(port_row(index))?;
+    if row.index == index {
+        return Some(&row.port);
+    }
+    far_port(index)
+}
+
+/// The same by the hash alone. A verifier that has two kinds of values to follow round a loop goes round too often.
+#[inline(always)]
+pub fn far_port(index: u32) -> Option<&'static Port> {
+    // SAFETY: the entries are replaced whole and never removed while their device has a program.
+    unsafe { PORTS.get(index) }
+}
 
 /// {device, tag} -> index of [`PORTS`]: the VLANs that are ports of their own. Written by userspace when such a port comes
 /// or goes; read once a tagged frame.
@@ -63,6 +88,14 @@ pub static GROUPS: LpmTrie<SourceKey, u32> = LpmTrie::with_max_entries(MAX_GROUP
 /// one waits for an RCU grace period. The template has one slot; installed sets have any power of two.
 #[btf_map]
 pub static SETS: ArrayOfMaps<DevMapHash<1>, { MAX_SETS as usize }> = ArrayOfMaps::new();
+
+/// Set id -> its output, for sets of one that needs no egress program. Written by userspace with [`SETS`].
+#[map]
+pub static SOLE_OUTPUTS: Array<SoleOutput> = Array::with_max_entries(MAX_SETS, 0);
+
+/// Port slot -> device, for [`SOLE_OUTPUTS`]. Written by userspace when a port comes.
+#[map]
+pub static DEVICES: DevMap = DevMap::with_max_entries(MAX_PORTS, 0);
 
 /// The same sets as lists, for the TC program: {set id, number of block} -> some outputs. Written by userspace with
 /// [`SETS`], for every set, so that a flow changes its path with its own entry alone. Not preallocated: sets are few.

@@ -17,7 +17,7 @@ use igmp_common::maps::{
 };
 
 use crate::ingress::Route;
-use crate::maps::{NEXT_LEG, OUTPUT_DROPS, OUTPUTS, PORTS, TC_MORE};
+use crate::maps::{NEXT_LEG, OUTPUT_DROPS, OUTPUTS, TC_MORE, far_port};
 use crate::skb::{Before, SkbFrame};
 
 /// The frame goes on: to the next program of the device, then to the kernel.
@@ -122,8 +122,7 @@ impl Leg {
         if output as usize == self.ifindex {
             return;
         }
-        // SAFETY: PORTS entries are replaced whole.
-        let Some(port) = (unsafe { PORTS.get(output) }) else {
+        let Some(port) = far_port(output) else {
             return;
         };
         if self.ttl <= usize::from(port.ttl_threshold) {
@@ -160,8 +159,7 @@ impl Leg {
         // SAFETY: the context is the kernel's.
         let result = unsafe { bpf_clone_redirect(frame.skb(), self.device as u32, 0) };
         if result < 0 {
-            // SAFETY: PORTS entries are replaced whole.
-            if let Some(port) = unsafe { PORTS.get(self.ready as u32) } {
+            if let Some(port) = far_port(self.ready as u32) {
                 count_drop(port.slot, |drops| &mut drops.not_sent);
             }
         }

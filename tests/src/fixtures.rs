@@ -23,7 +23,8 @@ use aya::programs::{TestRun, TestRunAttrs, TestRunOptions};
 use igmp_common::Counter;
 use igmp_common::flow_table::FlowStats;
 use igmp_common::maps::{
-    OutputDrops, PORT_CLOSED, PORT_FILTERS_GROUPS, PORT_TC, PORT_UPSTREAM, Port, Refusal, UNTAGGED,
+    OutputDrops, PORT_CLOSED, PORT_FILTERS_GROUPS, PORT_TC, PORT_UPSTREAM, Port, Refusal,
+    SoleOutput, UNTAGGED,
 };
 use igmp_common::police::Rate;
 use igmp_userspace::fib::routes::Member;
@@ -153,6 +154,7 @@ pub struct World {
     runtime: tokio::runtime::Runtime,
     output: IfIndex,
     egress: Egress,
+    sole: Option<SoleOutput>,
     port: Port,
     output_port: Port,
     hook: Hook,
@@ -204,6 +206,7 @@ impl World {
                 tag: UNTAGGED,
                 has_gate: false,
             })?,
+            sole: None,
             port: Port {
                 igmp_rate: Rate::UNLIMITED,
                 slot: SLOT,
@@ -245,6 +248,14 @@ impl World {
     /// Runs the program of another hook from now on, beside that of the other one.
     pub fn run_hook(&mut self, hook: Hook) {
         self.hook = hook;
+    }
+
+    /// Has copies of what is joined from now on take the short way, past the replication set and the egress program, if the
+    /// output allows it. They then carry its address, which is that of the port here.
+    pub fn take_short_way(&mut self) -> Result<()> {
+        self.datapath.put_port(self.output, self.output_port)?;
+        self.sole = self.egress.sole_output(OUTPUT_SLOT);
+        Ok(())
     }
 
     /// Gives the output another TTL threshold, for the TC program.
@@ -411,7 +422,12 @@ impl World {
     fn write_maps(&mut self) -> Result<()> {
         while let Some(change) = self.fib.poll_change() {
             let (egress, device) = (&self.egress, self.output);
-            let output = |program| Output { device, program };
+            let sole = self.sole;
+            let output = |program| Output {
+                device,
+                program,
+                sole,
+            };
             self.datapath.apply(&change, &|_| egress.fd().map(output))?;
         }
         Ok(())

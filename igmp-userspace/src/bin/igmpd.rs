@@ -3,7 +3,9 @@
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
+use igmp_userspace::config::Config;
 use igmp_userspace::io::{cli, daemon};
+use tokio::runtime::Builder;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
@@ -17,14 +19,7 @@ fn main() -> ExitCode {
         interfaces_must_exist: start.interfaces_must_exist,
         file: start.file,
     };
-    // The event loop has this thread to itself; clients of the control socket are served beside it.
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build();
-    let result = runtime
-        .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(daemon::run(start.config, options)));
+    let result = run(start.config, options);
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -36,6 +31,18 @@ fn main() -> ExitCode {
             }
         }
     }
+}
+
+/// Runs the event loop on this thread, with an I/O driver to itself: what arrives wakes the thread that acts on it. Clients
+/// are served beside it, however much they want.
+fn run(config: Config, options: daemon::Options) -> anyhow::Result<()> {
+    let clients = Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("clients")
+        .enable_all()
+        .build()?;
+    let event_loop = Builder::new_current_thread().enable_all().build()?;
+    event_loop.block_on(daemon::run(config, options, clients.handle().clone()))
 }
 
 /// Logs to standard error; standard output belongs to the `ready` line.

@@ -1,7 +1,7 @@
 //! Threads beside the event loop, for what waits for the kernel.
 //!
 //! Whoever asks about network devices waits for the kernel's lock over them, which it holds for seconds while it takes down
-//! a namespace with hundreds. The runtime must not wait with him: its one worker is what wakes the event loop.
+//! a namespace with hundreds. Neither the event loop nor the one worker that serves its clients may wait with him.
 
 use std::future::Future;
 use std::thread;

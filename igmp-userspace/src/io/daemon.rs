@@ -14,7 +14,6 @@ mod tell;
 mod upstream;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::ready;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant as SystemInstant};
@@ -22,8 +21,10 @@ use std::time::{Duration, Instant as SystemInstant};
 use anyhow::{Context, Result, bail};
 use aya::maps::{MapData, RingBuf};
 use igmp_common::Counter;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::task::yield_now;
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 use tracing::{debug, warn};
 
@@ -77,22 +78,28 @@ pub struct NoSuchInterface {
     existing: String,
 }
 
-/// Starts igmpd and runs it until it is told to stop.
+/// Starts igmpd and runs it until it is told to stop. Its clients, and the gateways beside it, are served by the runtime
+/// `clients`.
 ///
 /// # Errors
 ///
 /// [`NoSuchInterface`], or whatever keeps it from starting: an interface without native XDP, a control socket in use,
 /// missing capabilities. Nothing stays attached.
-pub async fn run(config: Config, options: Options) -> Result<()> {
+pub async fn run(config: Config, options: Options, clients: Handle) -> Result<()> {
     // Before anything is attached: a signal during start-up must end in a clean stop as well.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
     let mut snapshots = links::watch();
     let mut features = netdev::watch();
-    let mut control = ControlServer::bind(&config.control_socket).await?;
+    let path = config.control_socket.clone();
+    let control = clients.spawn(async move { ControlServer::bind(&path).await });
+    let mut control = control.await??;
     let _metrics = match config.metrics {
-        Some(address) => Some(MetricsServer::bind(address, control.asker()).await?),
+        Some(address) => {
+            let metrics = clients.spawn(MetricsServer::bind(address, control.asker()));
+            Some(metrics.await??)
+        }
         None => None,
     };
     for warning in config.warnings() {
@@ -102,6 +109,7 @@ pub async fn run(config: Config, options: Options) -> Result<()> {
     let (mut daemon, mut rings) = Daemon::start(
         config,
         options,
+        clients,
         control.publisher(),
         &mut snapshots,
         &mut features,
@@ -133,7 +141,8 @@ pub async fn run(config: Config, options: Options) -> Result<()> {
             }
             () = sleep_until(deadline.into()) => daemon.timeout(),
             Some(snapshot) = snapshots.recv() => daemon.follow_links(snapshot),
-            () = ready(()), if daemon.ports.is_unfinished() => daemon.attach_more(),
+            // What has arrived meanwhile is seen in between.
+            () = yield_now(), if daemon.ports.is_unfinished() => daemon.attach_more(),
             Some(features) = features.recv() => daemon.follow_features(features),
             Some(()) = detached.recv() => daemon.put_back(),
             Some(done) = daemon.pool.done() => daemon.take_over(done),
@@ -171,6 +180,8 @@ pub struct Daemon {
     pub(super) config: Config,
     file: Option<ConfigFile>,
     publisher: Publisher,
+    /// Serves the clients, and the connections to other gateways.
+    clients: Handle,
     pool: Pool,
     socket: PacketSocket,
     /// What the upstream device hands up.
@@ -199,6 +210,7 @@ impl Daemon {
     async fn start(
         config: Config,
         options: Options,
+        clients: Handle,
         publisher: Publisher,
         snapshots: &mut mpsc::Receiver<Snapshot>,
         features: &mut mpsc::Receiver<Option<netdev::Devices>>,
@@ -228,6 +240,7 @@ impl Daemon {
             datapath.inherit(pins.links()?)?;
         }
         if options.kernel_log {
+            let _clients = clients.enter();
             super::kernel_log::forward(datapath.logger()?)?;
         }
         let multicast = MulticastFilter::new(config.multicast_filter as usize);
@@ -243,6 +256,7 @@ impl Daemon {
             config,
             file: options.file,
             publisher,
+            clients,
             pool: Pool::start(sets)?,
             socket,
             multicast,

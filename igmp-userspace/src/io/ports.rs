@@ -16,7 +16,7 @@ use igmp_common::police::Rate;
 use ipnet::Ipv4Net;
 use tracing::warn;
 
-use super::datapath::{Attachment, Datapath, Egress, Hook, Output};
+use super::datapath::{Attachment, Datapath, Hook, Output};
 use super::links::Snapshot;
 use super::netdev::Devices;
 use super::packet_socket::PacketSocket;
@@ -234,10 +234,13 @@ impl Ports {
     /// How copies leave through a port in XDP.
     #[must_use]
     pub fn egress(&self, index: IfIndex) -> Option<Output<'_>> {
-        let device = self.by_index(index)?.device.as_ref()?;
+        let port = self.by_index(index)?;
+        let device = port.device.as_ref()?;
+        let egress = device.egress.as_ref()?;
         Some(Output {
             device: IfIndex(device.choice.seat.device),
-            program: device.egress.as_ref().and_then(Egress::fd)?,
+            program: egress.fd()?,
+            sole: egress.sole_output(port.slot),
         })
     }
 

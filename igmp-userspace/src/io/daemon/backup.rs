@@ -31,7 +31,10 @@ impl Daemon {
         let last_role = |profile: &RemoteBackupProfile| {
             read_role(&role_file(control_socket, &profile.name), profile.role)
         };
+        let clients = self.clients.clone();
+        let entered = clients.enter();
         self.peers.configure(now, prepared, last_role, seed);
+        drop(entered);
         self.follow_roles();
     }
 

@@ -64,7 +64,8 @@ impl Daemon {
                 PortEvent::EgressChanged(interface) => {
                     let output = self.ports.egress(interface);
                     for set in self.fib.sets().with_output(interface) {
-                        self.datapath.put_output(set, interface, output);
+                        let is_alone = self.fib.outputs(Some(set)).len() == 1;
+                        self.datapath.put_output(set, interface, is_alone, output);
                     }
                 }
             }

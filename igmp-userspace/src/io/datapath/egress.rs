@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use aya::maps::{Array, MapData, MapError, PerCpuArray};
 use aya::programs::{ProgramFd, Xdp};
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
-use igmp_common::maps::{EGRESS_DROP_GATE, EGRESS_DROP_TTL, GATE_OPEN, Mac};
+use igmp_common::maps::{EGRESS_DROP_GATE, EGRESS_DROP_TTL, GATE_OPEN, Mac, SoleOutput, UNTAGGED};
 
 static EGRESS_OBJECT: &[u8] = include_bytes_aligned!(env!("IGMP_EGRESS_OBJECT"));
 
@@ -32,6 +32,7 @@ pub struct EgressDrops {
 
 /// A loaded egress program.
 pub struct Egress {
+    constants: Constants,
     ebpf: Ebpf,
     gate: Array<MapData, u32>,
     drops: PerCpuArray<MapData, u64>,
@@ -59,7 +60,27 @@ impl Egress {
         program.load().context("loading the egress program")?;
         let gate = super::take(&mut ebpf, "GATE")?.try_into()?;
         let drops = super::take(&mut ebpf, "DROPS")?.try_into()?;
-        Ok(Self { ebpf, gate, drops })
+        Ok(Self {
+            constants,
+            ebpf,
+            gate,
+            drops,
+        })
+    }
+
+    /// How copies leave through the port in this slot when no other port has one: without this program, if all that it does
+    /// is to put its address into the frame.
+    #[must_use]
+    pub fn sole_output(&self, slot: u32) -> Option<SoleOutput> {
+        let Constants {
+            source: mac,
+            ttl_threshold,
+            tag,
+            has_gate,
+        } = self.constants;
+        let slot = u16::try_from(slot).ok()?;
+        let is_plain = ttl_threshold <= 1 && tag == UNTAGGED && !has_gate;
+        is_plain.then_some(SoleOutput { slot, mac })
     }
 
     /// Opens or closes the gate.

@@ -12,6 +12,8 @@ mod outputs;
 pub mod pins;
 mod pod;
 pub mod pool;
+mod ports;
+mod sole_outputs;
 mod sys;
 
 pub use attach::{AttachError, Attachment, Hook, Inherited, Place, has_tcx};
@@ -35,7 +37,8 @@ use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
 use igmp_common::Counter;
 use igmp_common::flow_table::FlowStats;
 use igmp_common::maps::{
-    Control, FLOW_LOCAL, FLOW_MTU_SHIFT, FLOW_TC, NO_SET, OutputDrops, Port, SourceKey, VlanKey,
+    Control, FLOW_LOCAL, FLOW_MTU_SHIFT, FLOW_TC, NO_SET, OutputDrops, Port, SoleOutput, SourceKey,
+    VlanKey,
 };
 use ipnet::Ipv4Net;
 use tracing::warn;
@@ -50,6 +53,8 @@ use outputs::OutputLists;
 use pins::Pins;
 use pod::Raw;
 use pool::Set;
+use ports::PortMaps;
+use sole_outputs::SoleOutputs;
 
 static INGRESS_OBJECT: &[u8] = include_bytes_aligned!(env!("IGMP_INGRESS_OBJECT"));
 
@@ -65,7 +70,7 @@ pub struct Options {
 /// The programs of incoming interfaces, their maps, and the replication sets.
 pub struct Datapath {
     ebpf: Ebpf,
-    ports: HashMap<MapData, u32, Raw<Port>>,
+    ports: PortMaps,
     vlans: HashMap<MapData, Raw<VlanKey>, u32>,
     flows: Flows,
     sources: LpmTrie<MapData, Raw<SourceKey>, u32>,
@@ -75,6 +80,7 @@ pub struct Datapath {
     control: Control,
     counters: PerCpuArray<MapData, [u64; Counter::COUNT]>,
     output_lists: OutputLists,
+    sole_outputs: SoleOutputs,
     sets: StdHashMap<SetId, Set>,
     /// Links of the igmpd before, until their devices are attached to.
     inherited: BTreeMap<Place, Inherited>,
@@ -122,7 +128,7 @@ impl Datapath {
             anyhow::bail!("kernel object: SETS is not an array of maps");
         };
         let datapath = Self {
-            ports: take(&mut ebpf, "PORTS")?.try_into()?,
+            ports: PortMaps::take(&mut ebpf)?,
             vlans: take(&mut ebpf, "VLANS")?.try_into()?,
             flows: Flows::take(&mut ebpf, &plan)?,
             sources: take(&mut ebpf, "SOURCES")?.try_into()?,
@@ -131,6 +137,7 @@ impl Datapath {
             control: Control::default(),
             counters: take(&mut ebpf, "COUNTERS")?.try_into()?,
             output_lists: OutputLists::take(&mut ebpf)?,
+            sole_outputs: SoleOutputs::take(&mut ebpf)?,
             sets: StdHashMap::new(),
             inherited: BTreeMap::new(),
             inherited_xdp: BTreeSet::new(),
@@ -288,7 +295,10 @@ impl Datapath {
     ///
     /// The map is full, or the kernel refuses.
     pub fn put_port(&mut self, interface: IfIndex, port: Port) -> Result<(), MapError> {
-        self.ports.insert(interface.0, Raw(port), 0)
+        if let Err(error) = self.sole_outputs.put_device(&port) {
+            warn!(port = interface.0, error = %chain(&error), "device not made an output");
+        }
+        self.ports.put(interface, port)
     }
 
     /// Forgets a device.
@@ -297,7 +307,7 @@ impl Datapath {
     ///
     /// There is no such entry.
     pub fn delete_port(&mut self, interface: IfIndex) -> Result<(), MapError> {
-        self.ports.remove(&interface.0)
+        self.ports.delete(interface)
     }
 
     /// Makes frames with a tag, on the device below, frames of `port`.
@@ -388,12 +398,15 @@ impl Datapath {
                 outputs: ports,
             } => {
                 for port in ports {
-                    self.put_output(*set, *port, outputs(*port));
+                    self.put_output(*set, *port, ports.len() == 1, outputs(*port));
                 }
                 self.output_lists.fill(*set, ports)?;
             }
             Change::ClearSet { set, outputs } => {
                 self.output_lists.clear(*set, outputs);
+                if outputs.len() == 1 {
+                    self.put_sole_output(*set, None);
+                }
                 if let Some(set) = self.sets.get_mut(set) {
                     for output in outputs {
                         // Gone already when the device is: the kernel purges its entries (dev_map_notification).
@@ -424,16 +437,36 @@ impl Datapath {
         self.control_map.set(0, Raw(self.control), 0)
     }
 
-    /// Puts one output into a set, or replaces its egress program.
-    pub fn put_output(&mut self, set: SetId, port: IfIndex, output: Option<Output<'_>>) {
-        let Some(set) = self.sets.get_mut(&set) else {
+    /// Puts one output into a set, of which it may be the only one, or replaces its egress program.
+    pub fn put_output(
+        &mut self,
+        set: SetId,
+        port: IfIndex,
+        is_alone: bool,
+        output: Option<Output<'_>>,
+    ) {
+        let Some(devices) = self.sets.get_mut(&set) else {
             return;
         };
-        let Some(Output { device, program }) = output else {
+        let Some(Output {
+            device,
+            program,
+            sole,
+        }) = output
+        else {
             return;
         };
-        if let Err(error) = set.insert(port.0, device.0, Some(program), 0) {
+        if let Err(error) = devices.insert(port.0, device.0, Some(program), 0) {
             warn!(port = port.0, error = %chain(&error), "output not added to a replication set");
+        }
+        if is_alone {
+            self.put_sole_output(set, sole);
+        }
+    }
+
+    fn put_sole_output(&mut self, set: SetId, sole: Option<SoleOutput>) {
+        if let Err(error) = self.sole_outputs.put(set, sole) {
+            warn!(set = set.0, error = %chain(&error), "kernel map not written");
         }
     }
 
@@ -486,6 +519,8 @@ pub struct Output<'a> {
     pub device: IfIndex,
     /// The egress program that they pass.
     pub program: &'a ProgramFd,
+    /// How they leave where no other port has a copy; `None` = the same way.
+    pub sole: Option<SoleOutput>,
 }
 
 fn ingress(ebpf: &mut Ebpf) -> Result<&mut Xdp> {

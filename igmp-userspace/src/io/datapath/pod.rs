@@ -1,7 +1,9 @@
 //! Lets aya read and write the map types of `igmp-common`, which knows nothing of aya.
 
 use aya::Pod;
-use igmp_common::maps::{Control, OutputDrops, OutputsBlock, OutputsKey, Port, SourceKey, VlanKey};
+use igmp_common::maps::{
+    Control, OutputDrops, OutputsBlock, OutputsKey, Port, PortRow, SoleOutput, SourceKey, VlanKey,
+};
 
 /// A map key or value of `igmp-common`.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +23,8 @@ pod!(
     OutputsBlock,
     OutputsKey,
     Port,
+    PortRow,
+    SoleOutput,
     SourceKey,
     VlanKey
 );
