@@ -51,7 +51,7 @@ use crate::xdp::{UsualFrame, XdpFrame, rewrite};
 #[xdp]
 pub fn igmp_ingress(ctx: XdpContext) -> u32 {
     match UsualFrame::new(&ctx) {
-        Some(frame) => handle(&ctx, &frame),
+        Some(frame) => handle(&ctx, &frame, port),
         None => handle_unusual(ctx.ctx),
     }
 }
@@ -59,13 +59,17 @@ pub fn igmp_ingress(ctx: XdpContext) -> u32 {
 #[inline(never)]
 fn handle_unusual(ctx: *mut xdp_md) -> u32 {
     let ctx = XdpContext::new(ctx);
-    handle(&ctx, &XdpFrame::new(&ctx))
+    handle(&ctx, &XdpFrame::new(&ctx), far_port)
 }
 
 /// Decides and does what becomes of a frame in XDP. A port without a `PORTS` entry is being set up or taken down: its frames
 /// belong to the kernel.
 #[inline(always)]
-fn handle(ctx: &XdpContext, frame: &impl Packet) -> u32 {
+fn handle(
+    ctx: &XdpContext,
+    frame: &impl Packet,
+    port: impl Fn(u32) -> Option<&'static Port>,
+) -> u32 {
     let ifindex = port_of(frame, xdp::ingress_ifindex(ctx));
     let Some(port) = port(ifindex) else {
         return XDP_PASS;
