@@ -158,10 +158,10 @@ impl Leg {
         }
         // SAFETY: the context is the kernel's.
         let result = unsafe { bpf_clone_redirect(frame.skb(), self.device as u32, 0) };
-        if result < 0 {
-            if let Some(port) = far_port(self.ready as u32) {
-                count_drop(port.slot, |drops| &mut drops.not_sent);
-            }
+        if result < 0
+            && let Some(port) = far_port(self.ready as u32)
+        {
+            count_drop(port.slot, |drops| &mut drops.not_sent);
         }
     }
 
