@@ -141,16 +141,15 @@ impl Stay {
             }
         }
         for query in &self.queries {
-            assert_eq!(self.answers(query).count(), 1, "{}", history());
+            assert!(self.answers(query).next().is_some(), "{}", history());
         }
-        for query in &self.every_query {
-            assert!(self.answers(query).count() <= 1, "{}", history());
-        }
-        let is_asked_for = |at: &SystemTime| {
-            let mut queries = self.every_query.iter();
-            queries.any(|query| self.answers(query).any(|answer| answer == at))
+        // Queries may follow each other so closely that a report can be the answer to either; each has one.
+        let mut unanswered = self.every_query.clone();
+        let mut answers_one = |at: &&SystemTime| {
+            let query = unanswered.iter().position(|query| is_answer(query, at));
+            query.map(|query| unanswered.remove(query)).is_some()
         };
-        let mut unasked = self.reports.iter().filter(|at| !is_asked_for(at));
+        let mut unasked = self.reports.iter().filter(|at| !answers_one(at));
         // The capture may have begun between a query and the join.
         let first_answers_until = self.joins[0] + QUERY_RESPONSE_INTERVAL + LATE;
         assert!(
@@ -192,12 +191,15 @@ impl Stay {
 
     fn answers<'a>(
         &'a self,
-        (asked, max_response): &'a (SystemTime, Duration),
+        query: &'a (SystemTime, Duration),
     ) -> impl Iterator<Item = &'a SystemTime> {
-        self.reports
-            .iter()
-            .filter(move |at| *at >= asked && **at <= *asked + *max_response + LATE)
+        self.reports.iter().filter(|at| is_answer(query, at))
     }
+}
+
+/// Whether a report came when the answer to this query was due.
+fn is_answer((asked, max_response): &(SystemTime, Duration), at: &SystemTime) -> bool {
+    at >= asked && *at <= *asked + *max_response + LATE
 }
 
 /// Not about 224.0.0.0/24, which is no router's business.

@@ -196,18 +196,19 @@ impl Peers {
     /// The gates of all interfaces that another gateway may serve.
     #[must_use]
     pub fn gates(&self) -> BTreeMap<String, Gate> {
-        let gate = |peer: &Peer| {
-            if peer.session.role() == Role::Master || peer.left_open {
-                Gate::Open
-            } else {
-                Gate::Closed
-            }
-        };
         let gates = self.iter().flat_map(|peer| {
             let names = peer.config.interfaces.iter();
-            names.map(move |interface| (interface.local.clone(), gate(peer)))
+            names.map(move |interface| (interface.local.clone(), peer.gate()))
         });
         gates.collect()
+    }
+
+    /// The gate of the interfaces of a profile; `None` = there is no such profile.
+    #[must_use]
+    pub fn gate(&self, profile: &str) -> Option<Gate> {
+        let mut peers = self.iter();
+        let peer = peers.find(|peer| peer.config.name == profile)?;
+        Some(peer.gate())
     }
 
     /// Something happened on a connection; `nonce` is random.
@@ -308,6 +309,14 @@ impl Default for Peers {
 }
 
 impl Peer {
+    fn gate(&self) -> Gate {
+        if self.session.role() == Role::Master || self.left_open {
+            Gate::Open
+        } else {
+            Gate::Closed
+        }
+    }
+
     fn wants_connection(&self) -> bool {
         self.connection.is_none() && !self.is_connecting && endpoints(&self.config).connects()
     }

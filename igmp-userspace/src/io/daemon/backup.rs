@@ -13,7 +13,7 @@ use crate::api::EventKind;
 use crate::backup::{Direction, Event, Output, Role};
 use crate::config::{Access, Config, RemoteBackupProfile};
 use crate::io::backup::link::Incoming;
-use crate::io::backup::peers::{Peer, Prepared};
+use crate::io::backup::peers::{Peer, Peers, Prepared};
 use crate::io::ports::{ConfiguredPort, Gate};
 use crate::proto::{self, IfIndex, Input};
 use crate::wire;
@@ -353,15 +353,16 @@ pub fn keep_role(path: &Path, role: Role, configured: Option<Role>) -> io::Resul
     fs::rename(fresh, path)
 }
 
-/// The gates with which the interfaces of `config` begin: as they are, and closed where a profile is new.
-pub(super) fn gates_ahead(
-    config: &Config,
-    gates: BTreeMap<String, Gate>,
-) -> BTreeMap<String, Gate> {
+/// The gates with which the interfaces of `config` begin: as they are, that of its profile where an interface comes into one,
+/// and closed where the profile is new.
+pub(super) fn gates_ahead(config: &Config, peers: &Peers) -> BTreeMap<String, Gate> {
     let profiles = config.remote_backup_profiles.iter();
-    let names = profiles.flat_map(|profile| &profile.interfaces);
-    let closed = names.map(|interface| (interface.local.clone(), Gate::Closed));
-    closed.chain(gates).collect()
+    let begin = profiles.flat_map(|profile| {
+        let gate = peers.gate(&profile.name).unwrap_or(Gate::Closed);
+        let names = profile.interfaces.iter();
+        names.map(move |interface| (interface.local.clone(), gate))
+    });
+    begin.chain(peers.gates()).collect()
 }
 
 /// The profiles of `config`, if their files are good.

@@ -52,7 +52,7 @@ impl Daemon {
         let profiles = backup::prepare(&config)?;
         // An interface that comes in shares its hosts before it forwards to them.
         let events = self.ports.set_gates(
-            backup::gates_ahead(&config, self.peers.gates()),
+            backup::gates_ahead(&config, &self.peers),
             &mut self.datapath,
             &self.socket,
         );

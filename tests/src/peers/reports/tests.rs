@@ -111,6 +111,21 @@ fn the_answers_to_a_query_before_the_join_and_to_the_last_before_the_leave_are_g
     assert!(is_good(frames, 3));
 }
 
+/// A querier that starts asks twice in short order: what answers the second may still be in time for the first.
+#[test]
+fn an_answer_to_each_of_two_queries_that_follow_each_other_closely_is_good_and_one_more_is_not() {
+    let with = |reports: &[u64]| {
+        let queries = [query(4_500, 3), query(5_490, 3)];
+        let answers = reports
+            .iter()
+            .map(|at| record(*at, RecordType::IsEx, GROUP));
+        let frames = version_3().into_iter().chain(queries).chain(answers);
+        is_good(frames.collect(), 3)
+    };
+    assert!(with(&[4_680, 5_500]));
+    assert!(!with(&[4_680, 4_700, 5_500]));
+}
+
 /// One query may have come before the capture began, and its answer is due within the response interval (1 s).
 #[test]
 fn one_answer_to_a_query_that_nobody_saw_is_good_shortly_after_the_join_only() {
