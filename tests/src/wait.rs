@@ -1,5 +1,6 @@
-//! Waiting for conditions instead of for time.
+//! Waiting for conditions instead of for time, and ending what others wait for.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -38,5 +39,14 @@ pub fn assert_never<T: std::fmt::Debug>(
             return;
         }
         thread::sleep(POLL_INTERVAL);
+    }
+}
+
+/// Sets a flag when it is dropped: what a thread goes by that a scope waits for, also when a test panics there.
+pub struct SetOnDrop<'a>(pub &'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }

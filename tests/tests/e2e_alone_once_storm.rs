@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use igmp_tests::igmp::{Igmp, Record, RecordType};
 use igmp_tests::netns::Namespace;
 use igmp_tests::stream::{Stream, StreamSpec};
 use igmp_tests::topology::{Lan, Topology};
-use igmp_tests::wait::wait_until;
+use igmp_tests::wait::{SetOnDrop, wait_until};
 
 const GROUP: Ipv4Addr = Ipv4Addr::new(239, 1, 1, 1);
 const ALL_IGMPV3_ROUTERS: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 22);
@@ -173,6 +174,46 @@ fn five_thousand_reports_a_second_for_random_groups_delay_no_honest_join() {
     assert!(grown < MEMORY, "grew by {} MiB", grown >> 20);
     wait_until("what the honest host left to go", SOON, || {
         (daemon.interface("lan1")["groups"] == 0).then_some(())
+    });
+}
+
+/// Reports come before everything else, and there is no end of them here.
+#[test]
+fn a_flood_beyond_what_can_be_read_starves_neither_timers_nor_questions() {
+    const GROUPS: u32 = 100;
+    let topology = Topology::new(&[Lan::host(), Lan::host()]);
+    let timers = "query_interval = \"1s\"\nquery_response_interval = \"500ms\"";
+    let config = topology.config_with("", &["", timers]);
+    let config = format!("[datapath]\nigmp_rate = 0\n{config}");
+    let daemon = Daemon::start_with(&topology.gateway, &config, "error");
+    let [attacker, bystander] = &topology.receivers[..] else {
+        panic!("two receivers")
+    };
+    let wire = bystander.capture();
+    // One report of many groups is one record in the ring, and much to do.
+    let groups = (0..GROUPS).map(|index| Ipv4Addr::from(u32::from(GROUP) + index));
+    let records = groups.map(|group| Record::new(RecordType::IsEx, group, &[]));
+    let report = Igmp::ReportV3(records.collect());
+    let frame = attacker.igmp_packet(ALL_IGMPV3_ROUTERS, &report).frame();
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let sender = attacker.frame_sender();
+            while !is_over.load(Ordering::Relaxed) {
+                sender.send(&frame);
+            }
+        });
+        let _end = SetOnDrop(&is_over);
+        for _ in 0..3 {
+            let lost = daemon.counter_on("lan0", "igmp_ring_full");
+            wire.from_now().wait_for("a query", SOON, |frame| {
+                frame.received_igmp(Igmp::is_general_query)
+            });
+            wait_until("the ring to overflow", SOON, || {
+                (daemon.counter_on("lan0", "igmp_ring_full") > lost).then_some(())
+            });
+        }
+        assert!(daemon.stop().success());
     });
 }
 

@@ -15,6 +15,7 @@ mod upstream;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::mem::take;
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant as SystemInstant};
 
@@ -125,35 +126,45 @@ pub async fn run(config: Config, options: Options, clients: Handle) -> Result<()
     housekeeping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut batch = Vec::new();
     let mut refused = Vec::new();
+    let mut is_flooded = false;
     loop {
         let deadline = daemon.deadline();
+        let is_others_turn = take(&mut is_flooded);
         tokio::select! {
+            // A viewer waits for what a report leads to, and for nothing else: when one has come, none of the others is even
+            // looked at. Unless there are more reports than fit into a turn: then the others have theirs in between.
+            biased;
+            result = rings.events.next_batch(&mut batch, events::parse), if !is_others_turn => {
+                is_flooded = result.context("reading the ring buffer")?;
+                daemon.receive(batch.drain(..));
+            }
+            // What others can send any number of comes last.
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = hangup.recv() => daemon.reload_on_signal(),
-            result = rings.events.next_batch(&mut batch, events::parse) => {
-                result.context("reading the ring buffer")?;
-                daemon.receive(batch.drain(..));
-            }
+            _ = housekeeping.tick() => daemon.housekeep(),
+            () = sleep_until(deadline.into()) => daemon.timeout(),
+            Some(snapshot) = snapshots.recv() => daemon.follow_links(snapshot),
+            Some(features) = features.recv() => daemon.follow_features(features),
+            Some(()) = detached.recv() => daemon.put_back(),
+            Some(done) = daemon.pool.done() => daemon.take_over(done),
             result = rings.refusals.next_batch(&mut refused, refusals::parse) => {
                 result.context("reading the ring buffer of refused sources")?;
                 daemon.tell_refused(refused.drain(..));
             }
-            () = sleep_until(deadline.into()) => daemon.timeout(),
-            Some(snapshot) = snapshots.recv() => daemon.follow_links(snapshot),
-            // What has arrived meanwhile is seen in between.
-            () = yield_now(), if daemon.ports.is_unfinished() => daemon.attach_more(),
-            Some(features) = features.recv() => daemon.follow_features(features),
-            Some(()) = detached.recv() => daemon.put_back(),
-            Some(done) = daemon.pool.done() => daemon.take_over(done),
+            incoming = daemon.peers.next() => daemon.hear_peer(incoming),
             pending = control.next() => {
                 let response = status::answer(&mut daemon, &pending.request);
                 // What was asked for is done when the answer says so.
                 daemon.settle();
                 pending.answer(response);
             }
-            incoming = daemon.peers.next() => daemon.hear_peer(incoming),
-            _ = housekeeping.tick() => daemon.housekeep(),
+            // Without a wait the runtime sees neither time pass nor what has arrived.
+            () = yield_now(), if is_others_turn || daemon.ports.is_unfinished() => {
+                if daemon.ports.is_unfinished() {
+                    daemon.attach_more();
+                }
+            }
         }
         daemon.settle();
     }

@@ -6,7 +6,7 @@ use aya::maps::{MapData, RingBuf};
 use tokio::io::unix::AsyncFd;
 
 /// Records taken at once, so that a flood on one interface lets timers and netlink have their turn.
-const BATCH: usize = 1024;
+const BATCH: usize = 64;
 
 /// A ring buffer that the kernel programs write into.
 pub struct Ring {
@@ -25,8 +25,8 @@ impl Ring {
         Ok(Self { ring })
     }
 
-    /// Waits for records and takes some, oldest first; those that `parse` makes nothing of are left out. Cancel safe:
-    /// nothing is taken before the wait is over.
+    /// Waits for records and takes some, oldest first; those that `parse` makes nothing of are left out. True = there are
+    /// more. Cancel safe: nothing is taken before the wait is over.
     ///
     /// # Errors
     ///
@@ -35,16 +35,16 @@ impl Ring {
         &mut self,
         batch: &mut Vec<T>,
         parse: impl Fn(&[u8]) -> Option<T>,
-    ) -> io::Result<()> {
+    ) -> io::Result<bool> {
         let mut guard = self.ring.readable_mut().await?;
         let ring = guard.get_inner_mut();
         for _ in 0..BATCH {
             let Some(record) = ring.next() else {
                 guard.clear_ready();
-                break;
+                return Ok(false);
             };
             batch.extend(parse(&record));
         }
-        Ok(())
+        Ok(true)
     }
 }

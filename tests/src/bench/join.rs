@@ -22,6 +22,7 @@ use crate::daemon::Daemon;
 use crate::host::Subscription;
 use crate::peers::IgmpProxy;
 use crate::topology::{Lan, Topology, UPSTREAM};
+use crate::wait::SetOnDrop;
 use wire::Wire;
 
 /// Name of the group.
@@ -106,17 +107,9 @@ impl Contender {
                 });
             });
             // Also when `work` panics: the scope waits for the thread.
-            let _end = OnDrop(&is_over);
+            let _end = SetOnDrop(&is_over);
             work()
         })
-    }
-}
-
-struct OnDrop<'a>(&'a AtomicBool);
-
-impl Drop for OnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
     }
 }
 
