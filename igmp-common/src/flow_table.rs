@@ -2,8 +2,8 @@
 //!
 //! With many flows a look-up costs what it waits for memory. Key and entry of a flow are 16 octets, four of them fill a
 //! cache line ([`FlowBucket`]), and the table is three quarters full with [`homes`]: nearly nine of ten flows are found in
-//! the first line that is read, most others in the next. The index of a flow's packet and byte counts is the number of its
-//! slot. A search begins at the key's home and goes on by ever longer steps, 1, 2, 3 buckets, so that searches from homes
+//! the first line that is read, most others in the next. A flow's packet and byte counts have the place in their own line
+//! ([`BucketStats`]) that the flow has in its bucket: that line can be on its way before it is known which. A search begins at the key's home and goes on by ever longer steps, 1, 2, 3 buckets, so that searches from homes
 //! nearby part; there are buckets behind the last home, so that it never wraps around.
 //!
 //! One writer changes single words while packets are looked up. An entry is one word. A flow never moves; its slot gets the
@@ -102,7 +102,7 @@ const _: () = assert!(size_of::<FlowBucket>() == 64);
 
 /// Slots of a bucket.
 pub const SLOTS: u32 = 4;
-/// Value of `FLOW_STATS`: what one CPU has counted on a slot, since the table was made.
+/// What one CPU has counted on a slot, since the table was made.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct FlowStats {
@@ -112,6 +112,10 @@ pub struct FlowStats {
     pub bytes: u64,
 }
 const _: () = assert!(size_of::<FlowStats>() == 16);
+
+/// Value of `FLOW_STATS`: what one CPU has counted on the slots of a bucket; a cache line.
+pub type BucketStats = [FlowStats; SLOTS as usize];
+const _: () = assert!(size_of::<BucketStats>() == 64);
 
 /// Buckets that a search reads at most. It takes 25 to find the farthest of a million flows in a table as full as it gets;
 /// each further one makes it less than half as likely that a flow finds no slot.
@@ -169,15 +173,14 @@ pub trait Bucket {
     fn entry(&self, slot: u32) -> u64;
 }
 
-/// The slot that has `key`, counted from the table's first, and its entry. `bucket` gives the bucket with a number, if there
-/// is one.
+/// The bucket that has `key`, in which slot, and its entry. `bucket` gives the bucket with a number, if there is one.
 #[inline(always)]
 #[allow(clippy::cast_possible_truncation, reason = "steps are few")]
 pub fn look_up<B: Bucket>(
     spread: Spread,
     key: u64,
     bucket: impl Fn(u32) -> Option<B>,
-) -> Option<(u32, FlowEntry)> {
+) -> Option<(B, u32, FlowEntry)> {
     // [`probe`] without its multiplication.
     let mut number = spread.home(key);
     let mut step: u64 = 0;
@@ -189,7 +192,7 @@ pub fn look_up<B: Bucket>(
         let entry = bucket.entry(slot);
         let after = bucket.key(slot);
         if (before ^ key) | (after ^ key) == 0 {
-            return Some((number * SLOTS + slot, FlowEntry::from_word(entry)));
+            return Some((bucket, slot, FlowEntry::from_word(entry)));
         }
         if (0..SLOTS).any(|slot| bucket.key(slot) == FlowKey::EMPTY) {
             return None;

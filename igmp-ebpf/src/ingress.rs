@@ -3,7 +3,9 @@
 use aya_ebpf::helpers::generated::{bpf_get_smp_processor_id, bpf_ktime_get_coarse_ns};
 use aya_ebpf::maps::lpm_trie::Key;
 use igmp_common::Counter;
-use igmp_common::flow_table::{self, Bucket, FlowBucket, FlowEntry, FlowKey, Spread};
+use igmp_common::flow_table::{
+    self, Bucket, BucketStats, FlowBucket, FlowEntry, FlowKey, FlowStats, Spread,
+};
 use igmp_common::frame::{Frame, Multicast};
 use igmp_common::maps::{
     AcceptedSource, Control, GROUP_SERVED, NO_SET, PORT_CLOSED, PORT_FILTERS_GROUPS, PORT_UPSTREAM,
@@ -27,21 +29,15 @@ pub struct Route {
     pub flags: u32,
     /// The counter it bumps once it is on its way.
     pub counter: Counter,
-    /// The slot of its flow.
-    slot: Option<u32>,
+    /// What this CPU has counted on its flow.
+    stats: Option<*mut FlowStats>,
 }
 
 impl Route {
     /// Counts the packet on its flow.
     #[inline(always)]
     pub fn count(&self) {
-        let Some(slot) = self.slot else {
-            return;
-        };
-        let slots = flow_table::buckets(FLOW_HOMES.load()) * flow_table::SLOTS;
-        // SAFETY: the helper has no preconditions.
-        let cpu = unsafe { bpf_get_smp_processor_id() };
-        if let Some(stats) = FLOW_STATS.get_ptr_mut(cpu * slots + slot) {
+        if let Some(stats) = self.stats {
             // SAFETY: a value in this CPU's row, which only these programs on this CPU write.
             unsafe {
                 (*stats).packets += 1;
@@ -121,7 +117,7 @@ fn route(ifindex: u32, port: &Port, packet: Multicast, is_first: bool) -> Result
         set,
         flags,
         counter,
-        slot: flow.map(|(slot, _)| slot),
+        stats: flow.map(|(stats, _)| stats),
     })
 }
 
@@ -157,9 +153,9 @@ fn check_group(ifindex: u32, group: [u8; 4]) -> Result<(), Counter> {
     }
 }
 
-/// The most specific flow, (S,G) or else (*,G), and its slot.
+/// The most specific flow, (S,G) or else (*,G), and what this CPU has counted on it.
 #[inline(always)]
-fn flow(control: &Control, packet: &Multicast) -> Option<(u32, FlowEntry)> {
+fn flow(control: &Control, packet: &Multicast) -> Option<(*mut FlowStats, FlowEntry)> {
     let group = packet.group;
     if control.source_specific_flows != 0 {
         let source = packet.source;
@@ -173,25 +169,45 @@ fn flow(control: &Control, packet: &Multicast) -> Option<(u32, FlowEntry)> {
 }
 
 #[inline(always)]
-fn look_up(key: FlowKey) -> Option<(u32, FlowEntry)> {
+fn look_up(key: FlowKey) -> Option<(*mut FlowStats, FlowEntry)> {
     let spread = Spread {
         homes: FLOW_HOMES.load(),
         seed: FLOW_SEED.load(),
     };
-    flow_table::look_up(spread, key.to_word(), |number| {
-        FLOWS.get_ptr(number).map(BucketInMap)
-    })
+    // SAFETY: the helper has no preconditions.
+    let row = unsafe { bpf_get_smp_processor_id() } * flow_table::buckets(spread.homes);
+    let bucket = |number| BucketInMap::new(row, number);
+    let (bucket, slot, entry) = flow_table::look_up(spread, key.to_word(), bucket)?;
+    // SAFETY: the slots of a bucket are as many as [`Bucket`] says.
+    let stats = unsafe { bucket.stats.cast::<FlowStats>().add(slot as usize) };
+    Some((stats, entry))
 }
 
-/// A bucket that userspace may be changing.
-struct BucketInMap(*const FlowBucket);
+/// A bucket that userspace may be changing, and what this CPU has counted on its slots.
+struct BucketInMap {
+    flows: *const FlowBucket,
+    stats: *mut BucketStats,
+}
+
+impl BucketInMap {
+    /// The bucket with a number; the counts of this CPU begin with `row`.
+    #[inline(always)]
+    fn new(row: u32, number: u32) -> Option<Self> {
+        let stats = FLOW_STATS.get_ptr_mut(row + number)?;
+        // With many flows neither line is in the caches: so both are fetched at once.
+        // SAFETY: a live value, which begins with a word.
+        unsafe { stats.cast::<u64>().read_volatile() };
+        let flows = FLOWS.get_ptr(number)?;
+        Some(Self { flows, stats })
+    }
+}
 
 impl Bucket for BucketInMap {
     #[inline(always)]
     fn key(&self, slot: u32) -> u64 {
         // SAFETY: the bucket is a map's, which stays; its slots are as many as [`Bucket`] says.
         unsafe {
-            let keys: *const u64 = (&raw const (*self.0).keys).cast();
+            let keys: *const u64 = (&raw const (*self.flows).keys).cast();
             keys.add(slot as usize).read_volatile()
         }
     }
@@ -200,7 +216,7 @@ impl Bucket for BucketInMap {
     fn entry(&self, slot: u32) -> u64 {
         // SAFETY: as above.
         unsafe {
-            let entries: *const u64 = (&raw const (*self.0).entries).cast();
+            let entries: *const u64 = (&raw const (*self.flows).entries).cast();
             entries.add(slot as usize).read_volatile()
         }
     }

@@ -8,7 +8,7 @@ use aya_ebpf::maps::{
     Array, DevMap, HashMap, LpmTrie, LruHashMap, PerCpuArray, ProgramArray, RingBuf,
 };
 use igmp_common::Counter;
-use igmp_common::flow_table::{FlowBucket, FlowStats};
+use igmp_common::flow_table::{BucketStats, FlowBucket};
 use igmp_common::maps::{
     ACCEPTED_SOURCES, AcceptedSource, Control, MAX_GROUP_PREFIXES, MAX_OUTPUTS_BLOCKS, MAX_PORTS,
     MAX_SETS, MAX_SOURCE_PREFIXES, MAX_TOLD_SOURCES, OutputDrops, OutputsBlock, OutputsKey,
@@ -56,10 +56,10 @@ pub static VLANS: HashMap<VlanKey, u32> = HashMap::with_max_entries(MAX_PORTS, 0
 #[map]
 pub static FLOWS: Array<FlowBucket> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
-/// Packets and bytes: a row a CPU, in it slot by slot of [`FLOWS`]. Written here, read by userspace. No per-CPU array, whose
+/// Packets and bytes: a row a CPU, in it bucket by bucket of [`FLOWS`]. Written here, read by userspace. No per-CPU array, whose
 /// rows are reached by a pointer a slot: with many flows that is one more cache miss a packet.
 #[map]
-pub static FLOW_STATS: Array<FlowStats> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+pub static FLOW_STATS: Array<BucketStats> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
 /// [`Spread::homes`](igmp_common::flow_table::Spread::homes) of [`FLOWS`]. Set when the programs are loaded.
 #[unsafe(no_mangle)]

@@ -85,6 +85,7 @@ fn an_entry_that_is_no_longer_the_flows_is_not_taken() {
         look_up(SPREAD, flow.to_word(), |number| {
             (number == 0).then_some(&racing)
         })
+        .map(|(_, slot, entry)| (slot, entry))
     };
     let (slot, entry) = find(holding(flow), holding(flow)).expect("it stays");
     assert_eq!((slot, entry.to_word()), (1, 7));

@@ -132,8 +132,14 @@ fn slots_of(bucket: u32) -> Range<u32> {
 /// What a packet finds that looks for `key`.
 #[must_use]
 pub fn get(words: &[AtomicU64], spread: Spread, key: FlowKey) -> Option<(u32, FlowEntry)> {
-    let bucket = |number| Some(Words(bucket(words, number)));
-    look_up(spread, key.to_word(), bucket)
+    let bucket = |number| {
+        Some(Words {
+            number,
+            bucket: bucket(words, number),
+        })
+    };
+    let (found, slot, entry) = look_up(spread, key.to_word(), bucket)?;
+    Some((found.number * SLOTS + slot, entry))
 }
 
 /// All flows of a table, in no order. It takes no knowledge of how they are spread.
@@ -160,15 +166,18 @@ fn entry(bucket: &[AtomicU64], slot: u32) -> &AtomicU64 {
     &bucket[(SLOTS + slot) as usize]
 }
 
-struct Words<'a>(&'a [AtomicU64]);
+struct Words<'a> {
+    number: u32,
+    bucket: &'a [AtomicU64],
+}
 
 impl Bucket for Words<'_> {
     fn key(&self, slot: u32) -> u64 {
-        key(self.0, slot).load(Ordering::Acquire)
+        key(self.bucket, slot).load(Ordering::Acquire)
     }
 
     fn entry(&self, slot: u32) -> u64 {
-        entry(self.0, slot).load(Ordering::Acquire)
+        entry(self.bucket, slot).load(Ordering::Acquire)
     }
 }
 

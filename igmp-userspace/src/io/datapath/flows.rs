@@ -34,7 +34,7 @@ pub enum WriteError {
 pub struct Plan {
     spread: Spread,
     buckets: u32,
-    counts: u32,
+    stats: u32,
 }
 
 impl Plan {
@@ -48,8 +48,8 @@ impl Plan {
         let buckets = buckets(homes);
         let cpus = nr_cpus().map_err(|(_, error)| error);
         let cpus = cpus.context("counting CPUs")?;
-        let counts = u32::try_from(cpus).ok();
-        let counts = counts.and_then(|cpus| cpus.checked_mul(buckets * SLOTS));
+        let stats = u32::try_from(cpus).ok();
+        let stats = stats.and_then(|cpus| cpus.checked_mul(buckets));
         Ok(Self {
             spread: Spread {
                 homes,
@@ -57,7 +57,7 @@ impl Plan {
                 seed: RandomState::new().build_hasher().finish() | 1,
             },
             buckets,
-            counts: counts.with_context(|| {
+            stats: stats.with_context(|| {
                 format!("max_flows: no map counts {max_flows} flows on {cpus} CPUs")
             })?,
         })
@@ -67,7 +67,7 @@ impl Plan {
     pub fn apply<'a>(&'a self, loader: &mut EbpfLoader<'a>) {
         loader
             .map_max_entries("FLOWS", self.buckets)
-            .map_max_entries("FLOW_STATS", self.counts)
+            .map_max_entries("FLOW_STATS", self.stats)
             .override_global("FLOW_HOMES", &self.spread.homes, true)
             .override_global("FLOW_SEED", &self.spread.seed, true);
     }
