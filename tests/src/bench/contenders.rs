@@ -165,6 +165,7 @@ impl Contender {
             } else {
                 Way::Up
             },
+            at_least: load::FEWEST,
         };
         load::sample(&self.site, &self.programs, load, cpu, bursts)
     }
@@ -176,6 +177,7 @@ impl Contender {
             frame_len,
             copies: 0,
             way: Way::Nowhere,
+            at_least: load::FEWEST,
         };
         load::sample(&self.site, &self.programs, load, cpu, bursts)
     }

@@ -17,7 +17,8 @@ use crate::sys;
 const PORT: u16 = 5001;
 /// Long enough that its first frames, which the kernel has yet to make, are few.
 const BURST: Duration = Duration::from_millis(6);
-const FEWEST: u32 = 512;
+/// Packets of the shortest burst.
+pub const FEWEST: u32 = 512;
 const MOST: u32 = 65_536;
 /// What has not arrived so long after the last that did is lost.
 const LOST_AFTER: Duration = Duration::from_millis(50);
@@ -36,6 +37,9 @@ pub struct Load {
     pub copies: u32,
     /// What becomes of the frames.
     pub way: Way,
+    /// Packets that a burst has at least, so that whatever the load goes through has been met before; [`FEWEST`] where it is
+    /// always the same.
+    pub at_least: u32,
 }
 
 /// Some bursts together.
@@ -73,7 +77,7 @@ pub fn sample(site: &Site, programs: &Programs, load: Load, cpu: usize, bursts: 
         // The first finds out how many packets a burst takes, and brings the caches up to date.
         let first = send(FEWEST);
         let count = BURST.as_nanos() as f64 / first.ns_a_packet;
-        let count = (count as u32).clamp(FEWEST, MOST);
+        let count = (count as u32).min(MOST).max(load.at_least);
         let samples: Vec<Sample> = (0..bursts).map(|_| send(count)).collect();
         let costs = samples.iter().map(|sample| sample.ns_a_packet);
         Sample {

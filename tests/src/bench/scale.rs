@@ -33,6 +33,8 @@ const QUICK_FLOW_COUNTS: [usize; 2] = [1, LONGEST_SCHEDULE];
 const OUTPUT_COUNTS: [usize; 8] = [1, 2, 5, 10, 20, 50, 100, 200];
 const QUICK_OUTPUT_COUNTS: [usize; 2] = [1, 50];
 const FRAME_LEN: usize = 64;
+/// How often a burst goes through the schedule. In the first pass no cache has anything of flows that are met once in it.
+const PASSES: u32 = 8;
 const SETTLED_WITHIN: Duration = Duration::from_mins(1);
 
 /// In which order packets of the flows come.
@@ -129,6 +131,7 @@ impl Forwarder {
             frame_len: FRAME_LEN,
             copies: 1,
             way: Way::Into,
+            at_least: PASSES * LONGEST_SCHEDULE as u32,
         };
         load::sample(&self.site, &self.programs, load, cpu, bursts)
     }
