@@ -148,7 +148,7 @@ fn is_replicated_in_tc(frame: &impl Packet, port: &Port, route: &Route) -> bool 
 pub fn igmp_tc(ctx: TcContext) -> i32 {
     let frame = SkbFrame::new(ctx.skb.skb);
     let ifindex = port_of(&frame, frame.device());
-    let Some(port) = far_port(ifindex) else {
+    let Some(port) = port(ifindex) else {
         return tc::NEXT;
     };
     let is_first = port.flags & PORT_TC != 0;
@@ -165,14 +165,14 @@ pub fn igmp_tc(ctx: TcContext) -> i32 {
         debug!(&ctx, "port {}: reason {} in TC", ifindex, counter as u32);
     }
     match leg {
-        Ok((leg, _)) => leg.run(&ctx, &frame),
+        Ok((leg, _)) => leg.run(&ctx, &frame, false),
         Err(_) => tc::NEXT,
     }
 }
 
-/// Entry point for the outputs that [`igmp_tc`] has left.
+/// Entry point for the packets and the outputs that [`igmp_tc`] has left.
 #[classifier]
 pub fn igmp_tc_more(ctx: TcContext) -> i32 {
     let frame = SkbFrame::new(ctx.skb.skb);
-    Leg::next().map_or(tc::NEXT, |leg| leg.run(&ctx, &frame))
+    Leg::next().map_or(tc::NEXT, |leg| leg.run(&ctx, &frame, true))
 }

@@ -4,8 +4,8 @@
 //! the source address of each output is written into our frame before it is cloned, and costs no further copy. Its tag
 //! goes beside the frame, not into it.
 //!
-//! The verifier follows every branch of every round of a loop, so a program sends to some outputs only and calls itself
-//! for the rest.
+//! The verifier follows every branch of every round of a loop, so `igmp_tc` does what is usual: it sends a packet that fits
+//! through every output, to some of them. `igmp_tc_more` does the rest.
 
 use aya_ebpf::bindings::bpf_check_mtu_flags::BPF_MTU_CHK_SEGS;
 use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC};
@@ -13,19 +13,20 @@ use aya_ebpf::helpers::generated::{bpf_check_mtu, bpf_clone_redirect, bpf_redire
 use aya_ebpf::programs::TcContext;
 use igmp_common::Counter;
 use igmp_common::maps::{
-    FLOW_LOCAL, OUTPUTS_IN_BLOCK, OutputDrops, OutputsBlock, OutputsKey, PORT_GATE_CLOSED,
+    FLOW_LOCAL, FLOW_MTU_SHIFT, OUTPUTS_IN_BLOCK, OutputDrops, OutputsBlock, OutputsKey,
+    PORT_GATE_CLOSED,
 };
 
 use crate::ingress::Route;
-use crate::maps::{NEXT_LEG, OUTPUT_DROPS, OUTPUTS, TC_MORE, far_port};
+use crate::maps::{NEXT_LEG, OUTPUT_DROPS, OUTPUTS, TC_MORE, far_port, port};
 use crate::skb::{Before, SkbFrame};
 
 /// The frame goes on: to the next program of the device, then to the kernel.
 pub const NEXT: i32 = TC_ACT_UNSPEC;
 
 /// Outputs that one program run sends to. With the 32 calls that every kernel allows, more than the largest set has.
-const OUTPUTS_IN_LEG: usize = 8 * OUTPUTS_IN_BLOCK;
-const _: () = assert!(33 * OUTPUTS_IN_LEG >= igmp_common::maps::MAX_OUTPUTS);
+const OUTPUTS_IN_LEG: usize = 4 * OUTPUTS_IN_BLOCK;
+const _: () = assert!(32 * OUTPUTS_IN_LEG >= igmp_common::maps::MAX_OUTPUTS);
 
 /// Where the replication of one frame is. Whole words: of smaller ones LLVM writes two at once, wherever they lie, which
 /// the verifier does not take on the stack.
@@ -78,12 +79,13 @@ impl Leg {
         Some(unsafe { *leg })
     }
 
-    /// Sends copies, and tells the kernel what to do with the frame.
+    /// Sends copies, and tells the kernel what to do with the frame. A program that does not `ask_devices` whether they take
+    /// the packet leaves those to the next one that may be too large.
     #[inline(always)]
-    pub fn run(mut self, ctx: &TcContext, frame: &SkbFrame) -> i32 {
-        if self.send_to_some(frame)
-            && let Some(leg) = NEXT_LEG.get_ptr_mut(0)
-        {
+    pub fn run(mut self, ctx: &TcContext, frame: &SkbFrame, ask_devices: bool) -> i32 {
+        let is_unfinished =
+            (!ask_devices && !self.fits(frame)) || self.send_to_some(frame, ask_devices);
+        if is_unfinished && let Some(leg) = NEXT_LEG.get_ptr_mut(0) {
             // SAFETY: a per-CPU value that only this program on this CPU uses.
             unsafe { *leg = self };
             // SAFETY: userspace puts a program of this type there. The call returns only if it fails: then the outputs
@@ -93,9 +95,15 @@ impl Leg {
         self.end(frame)
     }
 
+    /// Whether every output of the flow takes the packet.
+    #[inline(always)]
+    fn fits(&self, frame: &SkbFrame) -> bool {
+        self.total_len <= self.flags >> FLOW_MTU_SHIFT && !frame.is_segmented_later()
+    }
+
     /// Sends copies to one leg's outputs but the last, which the frame is ready for; true = there are more outputs.
     #[inline(always)]
-    fn send_to_some(&mut self, frame: &SkbFrame) -> bool {
+    fn send_to_some(&mut self, frame: &SkbFrame, ask_devices: bool) -> bool {
         let mut sent = 0;
         while sent < OUTPUTS_IN_LEG {
             let Some(block) = outputs(self.set as u32, self.block as u32) else {
@@ -108,7 +116,7 @@ impl Leg {
                 if output == 0 {
                     return false;
                 }
-                self.send_to(frame, output);
+                self.send_to(frame, output, ask_devices);
                 at += 1;
             }
             sent += OUTPUTS_IN_BLOCK;
@@ -118,11 +126,12 @@ impl Leg {
 
     /// Sends the copy that the frame is ready for, and makes it ready for `output`.
     #[inline(always)]
-    fn send_to(&mut self, frame: &SkbFrame, output: u32) {
+    fn send_to(&mut self, frame: &SkbFrame, output: u32, ask_devices: bool) {
         if output as usize == self.ifindex {
             return;
         }
-        let Some(port) = far_port(output) else {
+        let port = if ask_devices { far_port(output) } else { port(output) };
+        let Some(port) = port else {
             return;
         };
         if self.ttl <= usize::from(port.ttl_threshold) {
@@ -135,10 +144,12 @@ impl Leg {
             });
             return;
         }
-        match check_mtu(frame, port.device, self.total_len as u32) {
-            0 => {}
-            1.. => return count_drop(port.slot, |drops| &mut drops.mtu_exceeded),
-            _ => return count_drop(port.slot, |drops| &mut drops.not_sent),
+        if ask_devices {
+            match check_mtu(frame, port.device, self.total_len as u32) {
+                0 => {}
+                1.. => return count_drop(port.slot, |drops| &mut drops.mtu_exceeded),
+                _ => return count_drop(port.slot, |drops| &mut drops.not_sent),
+            }
         }
         self.send_clone(frame);
         if frame.address_from(port) {

@@ -204,6 +204,7 @@ fn a_packet_larger_than_the_outputs_mtu_is_not_sent_there_and_counted() {
     cable.namespace.ip(&format!("link set lan0 mtu {MTU}"));
     cable.with_tc(|world| {
         world.join(G, FilterMode::Exclude, &[]).unwrap();
+        world.set_mtu(MTU).unwrap();
         for (len, fits) in [(MTU, true), (MTU + 1, false)] {
             let datagram = Datagram {
                 payload: vec![1; len - 20],
@@ -275,8 +276,8 @@ fn an_output_that_is_gone_is_counted_and_the_others_get_their_copies() {
 fn a_set_of_any_size_is_gone_through_to_its_end() {
     let cable = Cable::new();
     let capture = cable.capture();
-    // Around the 128 outputs of one program run, and many of them.
-    for (others, ttl) in [(127, 9), (128, 10), (129, 11), (1000, 12)] {
+    // Around the 64 outputs of one program run, and many of them.
+    for (others, ttl) in [(63, 9), (64, 10), (65, 11), (1000, 12)] {
         let datagram = Datagram {
             ttl,
             ..Datagram::to(G)
