@@ -130,7 +130,11 @@ impl Leg {
         if output as usize == self.ifindex {
             return;
         }
-        let port = if ask_devices { far_port(output) } else { port(output) };
+        let port = if ask_devices {
+            far_port(output)
+        } else {
+            port(output)
+        };
         let Some(port) = port else {
             return;
         };

@@ -147,12 +147,12 @@ impl Contender {
     fn wait_until_delivered(&mut self, fan_out: usize, cpu: usize) {
         let what = format!("{} to deliver {fan_out} copies", self.who.name());
         wait_until(&what, SETTLED_WITHIN, || {
-            (self.sample(fan_out, 64, cpu, 1).astray == 0).then_some(())
+            (self.sample(fan_out, 64, cpu).astray == 0).then_some(())
         });
     }
 
-    /// Sends bursts of frames that become `fan_out` copies.
-    pub fn sample(&mut self, fan_out: usize, frame_len: usize, cpu: usize, bursts: u32) -> Sample {
+    /// Sends a burst of frames that become `fan_out` copies.
+    pub fn sample(&mut self, fan_out: usize, frame_len: usize, cpu: usize) -> Sample {
         if let Work::Floors(floors) = &self.work {
             self.programs.hand_to(floors[&fan_out].program());
         }
@@ -167,11 +167,11 @@ impl Contender {
             },
             at_least: load::FEWEST,
         };
-        load::sample(&self.site, &self.programs, load, cpu, bursts)
+        load::sample(&self.site, &self.programs, load, cpu)
     }
 
     /// What frames cost that go nowhere.
-    pub fn sample_generator(&mut self, frame_len: usize, cpu: usize, bursts: u32) -> Sample {
+    pub fn sample_generator(&mut self, frame_len: usize, cpu: usize) -> Sample {
         self.programs.send_to(&[group(1)]);
         let load = Load {
             frame_len,
@@ -179,7 +179,7 @@ impl Contender {
             way: Way::Nowhere,
             at_least: load::FEWEST,
         };
-        load::sample(&self.site, &self.programs, load, cpu, bursts)
+        load::sample(&self.site, &self.programs, load, cpu)
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::Run;
 use super::contenders::{Contender, Who};
-use super::load::{self, Sample};
+use super::load::{self, Rounds};
 use super::plot::{self, Curves, Picture};
 use super::report::{Bound, Figure, Subject, Target, find};
 
@@ -39,7 +39,7 @@ pub fn run(run: &Run) -> Option<Vec<Figure>> {
         run.say(&format!("setting up {}", who.name()))?;
         contenders.push(Contender::new(who, fan_outs, run.cpu));
     }
-    let mut values: BTreeMap<Subject, Vec<Sample>> = BTreeMap::new();
+    let mut rounds = Rounds::new();
     for round in 0..run.rounds {
         for frame_len in frame_lens {
             run.say(&format!(
@@ -47,29 +47,25 @@ pub fn run(run: &Run) -> Option<Vec<Figure>> {
                 round + 1,
                 run.rounds
             ))?;
-            let mut note = |subject, sample: Sample| {
-                values.entry(subject).or_default().push(sample);
-            };
-            let generator = contenders[0].sample_generator(*frame_len, run.cpu, run.bursts);
-            note(
-                Subject::new(GROUP, GENERATOR, COST).with(FRAME_LEN, frame_len),
-                generator,
-            );
+            load::round(&mut rounds, run.bursts, 1, |_| {
+                let subject = Subject::new(GROUP, GENERATOR, COST).with(FRAME_LEN, frame_len);
+                Some((subject, contenders[0].sample_generator(*frame_len, run.cpu)))
+            });
             for fan_out in fan_outs {
                 // Whoever is first in one round is last in the next: what else the machine does hits all alike.
                 let count = contenders.len();
-                for turn in 0..count {
+                load::round(&mut rounds, run.bursts, count, |turn| {
                     let contender = &mut contenders[(round + turn) % count];
                     if *fan_out > contender.who.most_outputs() {
-                        continue;
+                        return None;
                     }
-                    let sample = contender.sample(*fan_out, *frame_len, run.cpu, run.bursts);
-                    note(subject(contender.who, *fan_out, *frame_len), sample);
-                }
+                    let subject = subject(contender.who, *fan_out, *frame_len);
+                    Some((subject, contender.sample(*fan_out, *frame_len, run.cpu)))
+                });
             }
         }
     }
-    Some(load::figures(values, UNIT).collect())
+    Some(load::figures(rounds, UNIT).collect())
 }
 
 fn subject(who: Who, fan_out: usize, frame_len: usize) -> Subject {

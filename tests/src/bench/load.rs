@@ -42,7 +42,7 @@ pub struct Load {
     pub at_least: u32,
 }
 
-/// Some bursts together.
+/// A burst, or several.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
     /// What a packet cost with all of its copies, in the burst that other work on the machine disturbed least.
@@ -51,12 +51,45 @@ pub struct Sample {
     pub astray: u64,
 }
 
+impl Sample {
+    /// Both together.
+    #[must_use]
+    fn and(self, other: Self) -> Self {
+        Self {
+            ns_a_packet: self.ns_a_packet.min(other.ns_a_packet),
+            astray: self.astray + other.astray,
+        }
+    }
+}
+
+/// What each round has found of each subject.
+pub type Rounds = BTreeMap<Subject, Vec<Sample>>;
+
+/// One round more: `count` measurements of so many bursts each, all in turn, so that what disturbs the machine for a second hits
+/// none of them alone. `sample` takes a burst of the measurement with a number, if it is to be made.
+pub fn round(
+    rounds: &mut Rounds,
+    bursts: u32,
+    count: usize,
+    mut sample: impl FnMut(usize) -> Option<(Subject, Sample)>,
+) {
+    let mut samples: BTreeMap<Subject, Sample> = BTreeMap::new();
+    for burst in 0..bursts as usize {
+        for turn in 0..count {
+            if let Some((subject, one)) = sample((burst + turn) % count) {
+                let all = samples.entry(subject);
+                all.and_modify(|all| *all = all.and(one)).or_insert(one);
+            }
+        }
+    }
+    for (subject, sample) in samples {
+        rounds.entry(subject).or_default().push(sample);
+    }
+}
+
 /// One figure of the samples of each subject, one a round.
-pub fn figures(
-    samples: BTreeMap<Subject, Vec<Sample>>,
-    unit: &str,
-) -> impl Iterator<Item = Figure> {
-    samples.into_iter().map(move |(subject, samples)| {
+pub fn figures(rounds: Rounds, unit: &str) -> impl Iterator<Item = Figure> {
+    rounds.into_iter().map(move |(subject, samples)| {
         let costs: Vec<f64> = samples.iter().map(|sample| sample.ns_a_packet).collect();
         let mut figure = Figure::new(subject, unit, &costs);
         figure.astray = samples.iter().map(|sample| sample.astray).sum();
@@ -64,8 +97,8 @@ pub fn figures(
     })
 }
 
-/// Sends bursts of `load` on the core `cpu`.
-pub fn sample(site: &Site, programs: &Programs, load: Load, cpu: usize, bursts: u32) -> Sample {
+/// Sends a burst of `load` on the core `cpu`.
+pub fn sample(site: &Site, programs: &Programs, load: Load, cpu: usize) -> Sample {
     let ifindex = site.gateway.interface_index(INPUT);
     let frame = frame(load.frame_len);
     let softirq_thread = SoftirqThread::of(cpu);
@@ -78,12 +111,7 @@ pub fn sample(site: &Site, programs: &Programs, load: Load, cpu: usize, bursts: 
         let first = send(FEWEST);
         let count = BURST.as_nanos() as f64 / first.ns_a_packet;
         let count = (count as u32).min(MOST).max(load.at_least);
-        let samples: Vec<Sample> = (0..bursts).map(|_| send(count)).collect();
-        let costs = samples.iter().map(|sample| sample.ns_a_packet);
-        Sample {
-            ns_a_packet: costs.fold(f64::INFINITY, f64::min),
-            astray: samples.iter().map(|sample| sample.astray).sum(),
-        }
+        send(count)
     })
 }
 

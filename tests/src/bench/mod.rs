@@ -117,7 +117,7 @@ pub fn run(options: &Options, interrupted: &AtomicBool) -> Result<Outcome, Box<d
     let run = Run {
         cpu: options.cpu.unwrap_or(cores - 1),
         rounds: options.rounds.unwrap_or(if options.quick { 3 } else { 5 }),
-        bursts: if options.quick { 2 } else { 5 },
+        bursts: if options.quick { 2 } else { 6 },
         quick: options.quick,
         started: Instant::now(),
         interrupted,

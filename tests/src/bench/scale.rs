@@ -1,6 +1,5 @@
 //! What many flows and many outputs cost: time a packet, and memory.
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::Write as _;
 use std::iter;
@@ -10,7 +9,7 @@ use std::time::Duration;
 
 use super::Run;
 use super::contenders::{Contender, Who, hand_to_igmpd};
-use super::load::{self, Load, Sample};
+use super::load::{self, Load, Rounds, Sample};
 use super::memory;
 use super::plot::{self, Curves, Picture};
 use super::programs::{LONGEST_SCHEDULE, Programs, Sink, TTL, Way};
@@ -120,12 +119,12 @@ impl Forwarder {
             daemon,
         };
         wait_until("every flow to be forwarded", SETTLED_WITHIN, || {
-            (forwarder.sample(Order::Uniform, cpu, 1).astray == 0).then_some(())
+            (forwarder.sample(Order::Uniform, cpu).astray == 0).then_some(())
         });
         forwarder
     }
 
-    fn sample(&mut self, order: Order, cpu: usize, bursts: u32) -> Sample {
+    fn sample(&mut self, order: Order, cpu: usize) -> Sample {
         self.programs.send_to(&order.schedule(self.flows));
         let load = Load {
             frame_len: FRAME_LEN,
@@ -133,7 +132,7 @@ impl Forwarder {
             way: Way::Into,
             at_least: PASSES * LONGEST_SCHEDULE as u32,
         };
-        load::sample(&self.site, &self.programs, load, cpu, bursts)
+        load::sample(&self.site, &self.programs, load, cpu)
     }
 }
 
@@ -182,20 +181,18 @@ fn flows(run: &Run) -> Option<Vec<Figure>> {
         note("memory of maps", memory::of_maps(forwarder.daemon.pid()));
         forwarders.push(forwarder);
     }
-    let mut values: BTreeMap<Subject, Vec<Sample>> = BTreeMap::new();
+    let mut rounds = Rounds::new();
     for round in 0..run.rounds {
         run.say(&format!("round {} of {}, flows", round + 1, run.rounds))?;
-        for turn in 0..forwarders.len() {
-            let index = (round + turn) % forwarders.len();
-            let forwarder = &mut forwarders[index];
-            for order in Order::ALL {
-                let sample = forwarder.sample(order, run.cpu, run.bursts);
-                let subject = flow_cost(forwarder.flows, order);
-                values.entry(subject).or_default().push(sample);
-            }
-        }
+        let count = forwarders.len() * Order::ALL.len();
+        load::round(&mut rounds, run.bursts, count, |turn| {
+            let order = Order::ALL[turn % Order::ALL.len()];
+            let forwarder = &mut forwarders[turn / Order::ALL.len()];
+            let sample = forwarder.sample(order, run.cpu);
+            Some((flow_cost(forwarder.flows, order), sample))
+        });
     }
-    figures.extend(load::figures(values, COST_UNIT));
+    figures.extend(load::figures(rounds, COST_UNIT));
     Some(figures)
 }
 
@@ -203,16 +200,16 @@ fn outputs(run: &Run) -> Option<Vec<Figure>> {
     let counts = run.choose(&OUTPUT_COUNTS[..], &QUICK_OUTPUT_COUNTS);
     run.say("setting up many outputs")?;
     let mut contender = Contender::new(Who::XdpNative, counts, run.cpu);
-    let mut values: BTreeMap<Subject, Vec<Sample>> = BTreeMap::new();
+    let mut rounds = Rounds::new();
     for round in 0..run.rounds {
         run.say(&format!("round {} of {}, outputs", round + 1, run.rounds))?;
-        for count in counts {
-            let sample = contender.sample(*count, FRAME_LEN, run.cpu, run.bursts);
-            let subject = Subject::new(GROUP, IGMPD, COST).with(OUTPUTS, count);
-            values.entry(subject).or_default().push(sample);
-        }
+        load::round(&mut rounds, run.bursts, counts.len(), |turn| {
+            let subject = Subject::new(GROUP, IGMPD, COST).with(OUTPUTS, &counts[turn]);
+            let sample = contender.sample(counts[turn], FRAME_LEN, run.cpu);
+            Some((subject, sample))
+        });
     }
-    Some(load::figures(values, COST_UNIT).collect())
+    Some(load::figures(rounds, COST_UNIT).collect())
 }
 
 fn flow_cost(flows: usize, order: Order) -> Subject {
