@@ -152,21 +152,27 @@ pub fn igmp_tc(ctx: TcContext) -> i32 {
         return tc::NEXT;
     };
     let is_first = port.flags & PORT_TC != 0;
+    let note = |counter| {
+        if is_first {
+            count(port.slot, counter);
+            debug!(&ctx, "port {}: reason {} in TC", ifindex, counter as u32);
+        }
+    };
+    // Each way by itself: where they meet LLVM reads of a leg what is not there, which kernels before 6.3 refuse.
     let leg = classify(&frame, ifindex, port, is_first).and_then(|route| {
         let leg = Leg::first(&frame, ifindex, &route)?;
         route.count();
         Ok((leg, route.counter))
     });
-    let counter = match &leg {
-        Ok((_, counter)) | Err(counter) => *counter,
-    };
-    if is_first {
-        count(port.slot, counter);
-        debug!(&ctx, "port {}: reason {} in TC", ifindex, counter as u32);
-    }
     match leg {
-        Ok((leg, _)) => leg.run(&ctx, &frame, false),
-        Err(_) => tc::NEXT,
+        Ok((leg, counter)) => {
+            note(counter);
+            leg.run(&ctx, &frame, false)
+        }
+        Err(reason) => {
+            note(reason);
+            tc::NEXT
+        }
     }
 }
 
