@@ -3,8 +3,9 @@
 //! With many flows a look-up costs what it waits for memory. Key and entry of a flow are 16 octets, four of them fill a
 //! cache line ([`FlowBucket`]), and the table is three quarters full with [`homes`]: nearly nine of ten flows are found in
 //! the first line that is read, most others in the next. A flow's packet and byte counts have the place in their own line
-//! ([`BucketStats`]) that the flow has in its bucket: that line can be on its way before it is known which. A search begins at the key's home and goes on by ever longer steps, 1, 2, 3 buckets, so that searches from homes
-//! nearby part; there are buckets behind the last home, so that it never wraps around.
+//! ([`BucketStats`]) that the flow has in its bucket: that line can be on its way before it is known which. A search begins
+//! at the key's home and goes on by ever longer steps, 1, 2, 3 buckets, so that searches from homes nearby part; there are
+//! buckets behind the last home, so that it never wraps around.
 //!
 //! One writer changes single words while packets are looked up. An entry is one word. A flow never moves; its slot gets the
 //! entry before the key, and loses the key first. A search ends at a bucket with a slot that was never used since somebody

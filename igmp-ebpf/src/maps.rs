@@ -38,7 +38,7 @@ pub fn port(index: u32) -> Option<&'static Port> {
     far_port(index)
 }
 
-/// The same by the hash alone. A verifier that has two kinds of values to follow round a loop goes round too often.
+/// The same by the hash alone, for what is unusual: there the verifier has enough to follow without a second kind of value.
 #[inline(always)]
 pub fn far_port(index: u32) -> Option<&'static Port> {
     // SAFETY: the entries are replaced whole and never removed while their device has a program.
@@ -56,8 +56,8 @@ pub static VLANS: HashMap<VlanKey, u32> = HashMap::with_max_entries(MAX_PORTS, 0
 #[map]
 pub static FLOWS: Array<FlowBucket> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
-/// Packets and bytes: a row a CPU, in it bucket by bucket of [`FLOWS`]. Written here, read by userspace. No per-CPU array, whose
-/// rows are reached by a pointer a slot: with many flows that is one more cache miss a packet.
+/// Packets and bytes: a row a CPU, in it bucket by bucket of [`FLOWS`]. Written here, read by userspace. No per-CPU array,
+/// whose rows are reached by a pointer a value: with many flows that is one more cache miss a packet.
 #[map]
 pub static FLOW_STATS: Array<BucketStats> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 

@@ -130,6 +130,7 @@ impl Leg {
         if output as usize == self.ifindex {
             return;
         }
+        // What `igmp_tc_more` does is unusual.
         let port = if ask_devices {
             far_port(output)
         } else {

@@ -3,30 +3,34 @@
 use std::net::Ipv4Addr;
 
 use igmp_common::Counter;
-use igmp_tests::fixtures::World;
 use igmp_tests::fixtures::datagram::Datagram;
+use igmp_tests::fixtures::{Cable, World};
 use igmp_userspace::proto::FilterMode;
 
 const G: Ipv4Addr = Ipv4Addr::new(239, 1, 1, 1);
 
 #[test]
 fn a_port_that_comes_second_to_its_row_is_found_as_what_it_is() {
-    let mut world = World::new().unwrap();
+    come_second(&mut World::new().unwrap());
+    Cable::new().with_tc(come_second);
+}
+
+fn come_second(world: &mut World) {
     world.join(G, FilterMode::Exclude, &[]).unwrap();
     let frame = Datagram::to(G).frame();
     let check = |world: &mut World, when: &str| {
         let outcome = world.run(&frame).unwrap();
         assert_eq!(outcome.counter, Counter::Forwarded, "{when}");
     };
-    check(&mut world, "alone");
+    check(world, "alone");
     world.crowd_out().unwrap();
-    check(&mut world, "behind another, which is closed");
+    check(world, "behind another, which is closed");
     world.end_crowding().unwrap();
-    check(&mut world, "where the other was, and nobody is");
+    check(world, "where the other was, and nobody is");
     world.set_closed(false).unwrap();
-    check(&mut world, "where it was in the beginning");
+    check(world, "where it was in the beginning");
     world.crowd_out().unwrap();
-    check(&mut world, "behind another, once more");
+    check(world, "behind another, once more");
     world.set_closed(true).unwrap();
     let outcome = world.run(&frame).unwrap();
     assert_eq!(outcome.counter, Counter::PassClosed, "its own flags");

@@ -35,7 +35,7 @@ const IGMPPROXY: &str = "igmpproxy, quickleave";
 
 /// Joins a round; and leaves, where each of them takes seconds and they are timed together.
 const JOINS: usize = 100;
-const QUICK_JOINS: usize = 30;
+const QUICK_JOINS: usize = 20;
 const SLOW_LEAVES: usize = 10;
 /// The group that the load goes to.
 const LOAD_GROUP: Ipv4Addr = Ipv4Addr::new(239, 9, 9, 9);
